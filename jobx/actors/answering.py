@@ -137,7 +137,8 @@ class Answering:
     def prepare(self, key: RequestKey) -> None:
         """Have the views of a long request made, which would take long when they are asked for."""
         workflow, request_id = key
-        self._logs.prepare(questions.GetSummary(workflow=workflow, request_id=request_id))
+        asked = questions.GetSummary(workflow=workflow, request_id=request_id, is_whole=True)
+        self._logs.prepare(asked)
 
     def _entities(self, threads: Executor) -> EntityVerbs:
         of = self._of
@@ -187,6 +188,7 @@ class Answering:
         verbs = NodeVerbs(
             *(services.node_id, of.settings, of.base, of.supervisor, of.executors, services.left),
             *(of.readiness, of.state),
+            members=of.membership.members if of.membership is not None else list,
         )
         metrics = MetricVerbs(
             *(verbs, console, services, of.membership),

@@ -41,7 +41,15 @@ from jobx.views.invocations import (
     TreePage,
 )
 from jobx.views.metrics import CountedView, MetricFamily, MetricSample, MetricsView
-from jobx.views.nodes import ExecutorView, Greeting, LinkView, NodeReport, NodeView, ReadinessView
+from jobx.views.nodes import (
+    ExecutorView,
+    Greeting,
+    LinkView,
+    NodeReport,
+    NodeView,
+    PeerView,
+    ReadinessView,
+)
 from jobx.views.requests import (
     JobCounts,
     Outcome,

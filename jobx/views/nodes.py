@@ -35,6 +35,25 @@ class ExecutorView(View, frozen=True, kw_only=True):
     request_id: str | None = None
 
 
+class PeerView(View, frozen=True, kw_only=True):
+    """A node of the cluster, as another one sees it.
+
+    Attributes:
+        executors: How many it has.
+        workflows: Those whose jobs it runs; none: all.
+        nsqd: The nsqd of its queues; empty: it has none.
+        is_up: Whether it answers the node that says this; None: that one has no link to it.
+    """
+
+    node_id: str
+    version: str
+    executors: int
+    workflows: list[str]
+    capabilities: list[str]
+    nsqd: str
+    is_up: bool | None = None
+
+
 class NodeView(View, frozen=True, kw_only=True):
     """A running node."""
 
@@ -51,6 +70,8 @@ class NodeView(View, frozen=True, kw_only=True):
     dead_letters: int
     rss_bytes: int
     executors: list[ExecutorView]
+    #: All that are registered, this one too; none: it is alone.
+    members: list[PeerView] = []
 
 
 class LinkView(View, frozen=True, kw_only=True):

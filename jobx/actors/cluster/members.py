@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from jobx.kv.leases import Held, Holders
+from jobx.views import PeerView
 
 
 class NodeRecord(Struct, frozen=True):
@@ -68,6 +70,30 @@ def members_of(holders: Holders, prefix: str) -> dict[str, Member]:
 def records_of(holders: Holders, prefix: str) -> dict[str, NodeRecord]:
     """Return what all nodes show, also those without a bridge, by their ids."""
     return {key.removeprefix(prefix): member_of(held).record for key, held in holders.items()}
+
+
+def seen(records: Mapping[str, NodeRecord], links: Iterable[tuple[str, bool]]) -> list[PeerView]:
+    """Return the nodes as one of them sees them.
+
+    Args:
+        records: What they show, by their ids.
+        links: The peers of its links, each with whether the link is up.
+    """
+    is_up: dict[str, bool] = {}
+    for peer, up in links:
+        is_up[peer] = up or is_up.get(peer, False)
+    return [
+        PeerView(
+            node_id=name,
+            version=one.version,
+            executors=one.slots,
+            workflows=list(one.workflows),
+            capabilities=list(one.capabilities),
+            nsqd=one.nsqd,
+            is_up=is_up.get(name),
+        )
+        for name, one in sorted(records.items())
+    ]
 
 
 def losses(before: dict[str, Member], after: dict[str, Member]) -> list[Loss]:

@@ -16,7 +16,7 @@ from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster.adoption import Adoption
 from jobx.actors.cluster.asking import Answering, Asking
 from jobx.actors.cluster.identity import secret_of
-from jobx.actors.cluster.members import NodeRecord, members_of
+from jobx.actors.cluster.members import NodeRecord, members_of, records_of, seen
 from jobx.actors.cluster.peers import Peers, PeerState, Pool
 from jobx.actors.cluster.pulse import Pulse
 from jobx.actors.cluster.registration import Registration
@@ -26,6 +26,7 @@ from jobx.config import Settings
 from jobx.errors import ConfigError
 from jobx.kv.leases import Holders, Lease, Leases
 from jobx.kv.store import Store
+from jobx.views import PeerView
 
 #: The id of a node without a cluster.
 ALONE: Final = "local"
@@ -112,6 +113,8 @@ class Membership:
         base.placement = self._bridge
         self._watch: LeaseWatch | None = None
         self._registration: Registration | None = None
+        #: What the nodes of the cluster show, by their ids.
+        self._seen: dict[str, NodeRecord] = {}
 
     def registration(self, lease: Lease) -> Registration:
         """Return what registers the node, by the lease of its id."""
@@ -133,6 +136,7 @@ class Membership:
 
         def saw(holders: Holders) -> None:
             self._peers.saw(members_of(holders, prefix))
+            self._seen = records_of(holders, prefix)
             told(holders, prefix)
 
         self._watch = LeaseWatch(leases, prefix, saw)
@@ -175,6 +179,10 @@ class Membership:
     def dropped(self) -> dict[str, int]:
         """Number of datagrams that were dropped, by reason."""
         return {str(reason): count for reason, count in self._bridge.refused.items()}
+
+    def members(self) -> list[PeerView]:
+        """Describe the nodes of the cluster."""
+        return seen(self._seen, ((one.lane.peer, one.is_up) for one in self.states()))
 
     def states(self) -> list[LinkState]:
         """Describe the links to other nodes."""

@@ -20,7 +20,7 @@ from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import Settings
 from jobx.questions import GetActorTree, GetNode, GetReadiness
 from jobx.system import processes
-from jobx.views import ActorTree, NodeView, ReadinessView
+from jobx.views import ActorTree, NodeView, PeerView, ReadinessView
 
 #: Most actors in one answer, which takes about 10 ms of the loop.
 MAX_ACTORS: Final = 1000
@@ -39,6 +39,7 @@ class NodeVerbs:
         left: The requests that it leaves open.
         readiness: Whether it works.
         state: Returns whether it starts, runs or drains.
+        members: Returns the nodes of its cluster.
         born: When it started, monotonic.
     """
 
@@ -50,6 +51,7 @@ class NodeVerbs:
     left: LeftOpen
     readiness: Readiness
     state: Callable[[], str]
+    members: Callable[[], list[PeerView]]
     born: float = field(default_factory=time.monotonic)
 
     def table(self) -> Table:
@@ -77,6 +79,7 @@ class NodeVerbs:
             dead_letters=self.base.counters().dead_letters,
             rss_bytes=processes.rss_bytes(),
             executors=self.executors.views(),
+            members=self.members(),
         )
 
     async def actors(self, asked: GetActorTree) -> ActorTree:

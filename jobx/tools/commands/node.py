@@ -13,7 +13,7 @@ from jobx.tools.serving import checks, systemd
 from jobx.tools.serving.watchdog import beat, wants_stop
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
-from jobx.views import NodeView
+from jobx.views import NodeView, PeerView
 
 
 @command(
@@ -61,7 +61,7 @@ def status(call: Call) -> None:
         render.say_json(view)
         return
     fields = {name: getattr(view, name) for name in NodeView.__struct_fields__}
-    executors = fields.pop("executors")
+    executors, members = fields.pop("executors"), fields.pop("members")
     fields["uptime_s"] = amounts.duration(view.uptime_s)
     fields["rss_bytes"] = amounts.size(view.rss_bytes)
     render.say_fields(fields)
@@ -73,3 +73,12 @@ def status(call: Call) -> None:
             for e in executors
         ),
     )
+    if members:
+        columns = ("member", "version", "executors", "workflows", "link")
+        render.say_table(columns, map(_member_row, members))
+
+
+def _member_row(member: PeerView) -> tuple[object, ...]:
+    link = {True: "up", False: "down", None: ""}[member.is_up]
+    workflows = ", ".join(member.workflows) or "all"
+    return member.node_id, member.version, member.executors, workflows, link

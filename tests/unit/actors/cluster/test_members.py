@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.cluster.members import Loss, Member, NodeRecord, encode, losses, members_of
+from jobx.actors.cluster.members import Loss, Member, NodeRecord, encode, losses, members_of, seen
 from jobx.kv.leases import Held
 
 RECORD = NodeRecord(7, "127.0.0.1:4150", ("w",), ("general",), 2, "1.1.0")
@@ -40,3 +40,11 @@ def test_a_registration_ends_with_its_lease(after: dict[str, Member], lost: list
 @pytest.mark.parametrize(("workflows", "does_run"), [((), True), (("w",), True), (("v",), False)])
 def test_a_node_runs_its_workflows(workflows: tuple[str, ...], *, does_run: bool) -> None:
     assert NodeRecord(workflows=workflows).runs("w") == does_run
+
+
+def test_a_node_sees_which_others_answer_it_in_some_workflow() -> None:
+    records = {"b": RECORD, "a": NodeRecord(), "c": RECORD}
+    found = seen(records, [("b", False), ("b", True), ("c", False), ("gone", True)])
+    assert [(one.node_id, one.is_up, one.executors) for one in found] == [
+        ("a", None, 0), ("b", True, 2), ("c", False, 2),
+    ]  # fmt: skip
