@@ -43,6 +43,10 @@ Node: TypeAlias = "int | tuple[Node, ...]"
 NEVER = 1 << 60
 REF = HandlerRef(handler_name="h", version="v", per_key=True)
 PLAN = Plan(steps={"s": PlanStep(mapper=REF, reducer=REF)})
+ADOPTED = Adopted(0.0, "node", 2)
+AUTHOR = Failure(kind="author", type="ValueError", message="")
+CRASH = Failure(kind="crash", type="Crash", message="")
+KEEPER = "who keeps it"
 COMBINED = Plan(steps={"s": PlanStep(mapper=REF, combiner=REF, reducer=REF)})
 LOST = Failure(kind="lost", type="Lost", message="")
 
@@ -296,3 +300,29 @@ class Driver:
 def attempts_of(state: RequestState, vertex: int) -> int:
     """Return the number of a mapper's current attempt."""
     return state.attempt((vertex, MAPPER)).number
+
+
+def take(state: RequestState, most: int = 1000) -> tuple[int, int, int] | None:
+    """Take a batch: its chunk, its first vertex and its size."""
+    taken = state.ready.take_range(lambda _chunk, _first, _stop: most)
+    return (taken[0].start, taken[1], taken[2]) if taken else None
+
+
+def take_all(state: RequestState) -> list[int]:
+    """Take all that is ready, vertex by vertex."""
+    found = []
+    while (taken := take(state)) is not None:
+        found.extend(range(taken[1], taken[1] + taken[2]))
+    return found
+
+
+def delays(state: RequestState) -> dict[Target, float]:
+    return {target: delay_s for target, (delay_s, *_) in state.ready.delayed.items()}
+
+
+def blob_failure(blob: str) -> Failure:
+    return Failure(kind="blob", type="BlobDamaged", message="", input=blob)
+
+
+def in_blob(blob: str, count: int = 1) -> Payload:
+    return Payload(count, 10, None, blob, offsets=items(count).offsets)
