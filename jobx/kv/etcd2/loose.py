@@ -15,7 +15,7 @@ from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.records import RedoStep
 
 #: No folder with fewer names than these is removed when it is empty.
-_TOP: Final = 3
+_TOP: Final = 2
 
 
 class LooseWriter:
@@ -60,21 +60,21 @@ class LooseWriter:
         path = self._names.path(key)
         self._notes.forget(path)
         if (yield from one(Remove(path))):
-            yield from self._prune(path)
+            yield from self.prune(path)
 
     def _clear(self, prefix: str, stays: set[str]) -> Steps[None]:
         folder = self._names.folder(prefix)
         is_whole = prefix.endswith("/") or (not prefix and self._names.has_root)
         if is_whole and not any(key.startswith(prefix) for key in stays):
             if (yield from one(RemoveFolder(folder, is_deep=True))):
-                yield from self._prune(folder)
+                yield from self.prune(folder)
             return
         nodes: list[TreeNode] = yield from one(List(folder, is_deep=True))
         found = ((self._names.key(node.path), node) for node in nodes if not node.is_folder)
         gone = [key for key, _ in found if key is not None and key.startswith(prefix)]
         yield from together([self._drop(key) for key in gone if key not in stays])
 
-    def _prune(self, path: str) -> Steps[None]:
+    def prune(self, path: str) -> Steps[None]:
         """Remove the folders that a path was in, as long as they are empty."""
         folder = path.rpartition("/")[0]
         while self._names.depth(folder) >= _TOP:

@@ -233,8 +233,10 @@ class UnitWriter:
     ) -> Steps[str | None]:
         path, revision = self._names.path(guard), wanted.revision
         if wanted.value is None and revision and not steps:
-            is_removed = yield from one(Remove(path, revision))
-            return None if is_removed else guard
+            if not (yield from one(Remove(path, revision))):
+                return guard
+            yield from self._prune(guard, steps)
+            return None
         text = encode(Record(wanted.value, redo=steps))
         index = yield from self._write_guard(guard, text, revision)
         if not index:
@@ -245,7 +247,21 @@ class UnitWriter:
                 yield from one(Remove(path, index))
         except JobxError as error:
             raise OutcomeUnknown(guard, f"it is written, but not all with it: {error}") from error
+        if wanted.value is None:
+            yield from self._prune(guard, steps)
         return None
+
+    def _prune(self, guard: str, steps: tuple[RedoStep, ...]) -> Steps[None]:
+        """Remove the folders that are empty now, of a unit that removes its guard.
+
+        Others write again soon where they have removed something, such as the open marker of a
+        request that ends, so their folders stay.
+        """
+        removed = [guard, *(step.key for step in steps if step.kind == "remove")]
+        folders = {self._names.path(key).rpartition("/")[0] for key in removed}
+        folders |= {self._names.folder(step.key) for step in steps if step.kind == "clear"}
+        with suppress(JobxError):
+            yield from together([self._loose.prune(f"{folder}/") for folder in sorted(folders)])
 
     def _write_guard(self, guard: str, text: str, revision: int) -> Steps[int]:
         """Write the guard on its condition; return its index, or 0."""
