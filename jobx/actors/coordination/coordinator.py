@@ -107,7 +107,6 @@ class Coordinator(LoopActor):
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: StartedWork = {}
-        self._backoffs = Backoffs()
         self._tickets = 0
         self._held_bytes = -1
         #: Whether it looks later whether all work waits, and whether it has found that once.
@@ -120,7 +119,11 @@ class Coordinator(LoopActor):
             self._recover(begin)
         self._advance()
 
-    # Most requests need none of these two.
+    # Most requests need none of these.
+
+    @cached_property
+    def _backoffs(self) -> Backoffs:
+        return Backoffs()
 
     @cached_property
     def _standing(self) -> RequestStanding:

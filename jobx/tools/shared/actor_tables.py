@@ -15,20 +15,7 @@ _ACTORS = (
 
 def say_summary(summary: views.ActorSummary) -> None:
     """Write the counts of a node's actors, by class; its slow handlers and stalls."""
-    render.say_fields(
-        {
-            "node": summary.node_id,
-            "actors": f"{summary.live:,} live, {summary.queued:,} with mail,"
-            f" {summary.created:,} created, {summary.failed:,} failed",
-            "messages": f"{summary.handled:,} handled,"
-            f" {amounts.count(summary.dead_letters, 'dead letter')}",
-            "memory": f"{amounts.size(summary.held_bytes)} held by open requests,"
-            f" of {amounts.size(summary.limit_bytes)}",
-            "slow": f"{amounts.count(summary.slow, 'message')} over 10 ms,"
-            f" {amounts.count(summary.stalls, 'stall')} over 100 ms",
-            "traces": str(summary.traces) if summary.traces else None,
-        }
-    )
+    render.say_fields(_counts(summary))
     columns = ("class", "live", "created", "handled", "time", "slow", "longest", "mailbox")
     render.say_table((*columns, "oldest", "failed", "restarts", "last reason"), _classes(summary))
     if summary.slow_handlers:
@@ -36,6 +23,21 @@ def say_summary(summary: views.ActorSummary) -> None:
         render.say_table(named, map(_slow_row, summary.slow_handlers))
     if summary.stalled:
         render.say_table(("stalls", "longest", "last", "where"), map(_stall_row, summary.stalled))
+
+
+def _counts(summary: views.ActorSummary) -> dict[str, str | None]:
+    return {
+        "node": summary.node_id,
+        "actors": f"{summary.live:,} live, {summary.queued:,} with mail,"
+        f" {summary.created:,} created, {summary.failed:,} failed",
+        "messages": f"{summary.handled:,} handled,"
+        f" {amounts.count(summary.dead_letters, 'dead letter')}",
+        "memory": f"{amounts.size(summary.held_bytes)} held by open requests,"
+        f" of {amounts.size(summary.limit_bytes)}",
+        "slow": f"{amounts.count(summary.slow, 'message')} over 10 ms,"
+        f" {amounts.count(summary.stalls, 'stall')} over 100 ms",
+        "traces": str(summary.traces) if summary.traces else None,
+    }
 
 
 def _slow_row(one: views.SlowHandlerView) -> tuple[object, ...]:
