@@ -36,11 +36,18 @@ Shell = Callable[[str], str]
 
 def shown(readme: Path) -> Iterator[tuple[str, str]]:
     """Yield the commands of a document and what it says they print."""
-    text = readme.read_text(encoding="utf-8")
+    return commands_in(readme.read_text(encoding="utf-8"))
+
+
+def commands_in(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the commands of a text and what it says they print."""
     for block in re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             lines = step.split("\n")
-            end = next(number for number, line in enumerate(lines) if not line.endswith("\\")) + 1
+            if lines[0].endswith("<<'END'"):
+                end = lines.index("END") + 1
+            else:
+                end = next(n for n, line in enumerate(lines) if not line.endswith("\\")) + 1
             yield "\n".join(lines[:end]), "\n".join(lines[end:])
 
 
@@ -106,6 +113,67 @@ def test_example_prints_what_its_readme_shows(readme: Path, shell: Shell) -> Non
         else:
             printed = shell(command)
         assert [line.rstrip() for line in printed.splitlines()] == output.splitlines(), command
+
+
+def section(text: str, heading: str) -> str:
+    """Return one section of a document."""
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+#: Parts of the quickstart that need no server; of the last one, the first block.
+ALONE = (
+    *("Three handlers", "A workflow", "A request, without a server", "A failure, and its repair"),
+    "Kill it",
+)
+#: Commands that also work on the store alone.
+LOOKS = re.compile(r"jobx (apply|request|invocation) ")
+REQUEST = re.compile(r"\b[0-9a-z]{26}\b")
+#: What differs from run to run, by what stands for it.
+VARIES = {
+    REQUEST: "ID",
+    re.compile(r"\b[\d.]+ (µs|ms|s)\b"): "TIME",
+    re.compile(r"^(duration_s +)[\d.e-]+$"): r"\1TIME",
+    re.compile(r"\d of 5 mappers"): "N of 5 mappers",
+    re.compile(r"'[^']*/(\w+\.txt)'"): r"'\1'",  # a long one is cut in the middle
+}
+
+
+def masked(text: str, folder: str) -> list[str]:
+    """Return lines without what differs from run to run."""
+    found = []
+    for line in map(str.rstrip, text.replace(folder, "DIR").rstrip().splitlines()):
+        for pattern, stands_for in VARIES.items():
+            line = pattern.sub(stands_for, line)  # noqa: PLW2901 - step by step
+        found.append(line)
+    return found
+
+
+def fits(printed: list[str], shown: list[str]) -> bool:
+    """Tell whether lines are those that a document shows; its ``…`` stands for any."""
+    if "…" not in shown:
+        return printed == shown
+    at = shown.index("…")
+    rest = shown[at + 1 :]
+    if printed[:at] != shown[:at]:
+        return False
+    return any(fits(printed[start:], rest) for start in range(at, len(printed) + 1))
+
+
+def test_quickstart_prints_what_it_shows(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")  # paths of a test are long
+    text = (EXAMPLES.parent / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    parts = [section(text, heading) for heading in ALONE]
+    parts[-1] = parts[-1].partition("```\n\n")[0] + "```\n"
+    for command, output in (step for part in parts for step in commands_in(part)):
+        command = REQUEST.sub("latest", command)  # noqa: PLW2901 - the one that has just run
+        if LOOKS.match(command):
+            printed = CliRunner().invoke(main, shlex.split(command)[1:]).output
+        else:
+            printed = shell(f"{{ {command}\n}} 2>&1 || true")
+        told, expected = masked(printed, str(tmp_path)), masked(output, "/home/you/jobx-demo")
+        assert fits(told, expected), "\n".join((command, *told))
 
 
 def test_every_example_is_in_the_index() -> None:
