@@ -41,6 +41,7 @@ def start_and_kill(data_dir: Path, delay_s: float) -> None:
     below: set[ProcessIdentity] = set()
     while time.monotonic() < deadline:
         below |= {one for pid in descendants(process.pid) if (one := identity(pid))}
+        time.sleep(0.01)
     kill(process.pid)
     process.wait(60)
     eventually(lambda: not any(one.goes_on for one in below), timeout_s=60)
