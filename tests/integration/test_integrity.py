@@ -28,6 +28,7 @@ from jobx.handlers.pairs import run_merger, run_reader
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.payload import STAGE_DATA
 from tests.support.authoring import WORKFLOW, define
 from tests.support.live_node import live_node
 from tests.support.work import map_work
@@ -159,7 +160,9 @@ def _ids(folder: Path) -> list[str]:
 
 def _files(folder: Path) -> list[Path]:
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [path for path in found if path.name not in PASSING and path.stat().st_size]
+    # Dumps alone read the data of stages, and their own tests damage it.
+    read = [path for path in found if not path.name.endswith(STAGE_DATA)]
+    return [path for path in read if path.name not in PASSING and path.stat().st_size]
 
 
 def _places(folder: Path) -> Iterator[tuple[Path, int, int]]:
@@ -207,4 +210,4 @@ def test_no_flipped_bit_is_served(folder: Path, tmp_path: Path) -> None:
         spoiled.write_bytes(path.read_bytes())
     assert wrong == []
     # The others are in room that the store does not use, or in what nobody reads again.
-    assert found > FLIPS // 3
+    assert found > FLIPS // 2
