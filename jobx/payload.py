@@ -3,6 +3,7 @@
 Two encodings, both a plain sequence of msgpack items without head or foot:
 
 * a *run*: items ``[key, [value, …]]`` sorted by ``values.sort_key``; neighbours may share a key;
+  a block ``[count, [key, …], [value, …]]`` may stand for many keys that have one value each;
 * a *chunk*: items ``[key, value]`` in the order they were yielded, with the end offset of each
   in ``offsets``, so that a range of them can be cut out without decoding.
 """
@@ -41,7 +42,7 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
     """Encoded pairs, inline or in a blob.
 
     Attributes:
-        count: Number of items.
+        count: Number of items; each pair of a block is one.
         size_bytes: Size of the encoded items.
         inline: The encoded items, or None when they are in a blob.
         blob: Name of the blob inside the request's blob folder, or None.
@@ -99,7 +100,7 @@ class StageData(NamedTuple):
 
     It is compressed by zlib. In it are packed lists, one after the other: a vertex, the stage
     (mapper, combiner, reducer), its attempt, and what it yielded: packed, a map of values by key or
-    a list of [key, values], or nothing, which is the same as the stage before.
+    a list of what runs consist of, or nothing, which is the same as the stage before.
     """
 
     blob: str = ""

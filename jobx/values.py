@@ -315,7 +315,9 @@ def partitions_of(keys: Sequence[Key], partitions: int) -> list[int]:
     """Return the partitions of many keys at once."""
     if set(map(type, keys)) == {str}:
         return [checksum % partitions for checksum in map(zlib.crc32, map(str.encode, keys))]
-    return [partition_of(key, partitions) for key in keys]
+    pack = packer()
+    packed = [key.encode() if type(key) is str else pack(_numbers_hashed(key)) for key in keys]
+    return [checksum % partitions for checksum in map(zlib.crc32, packed)]
 
 
 def _numbers_hashed(key: Key) -> Key:

@@ -19,7 +19,8 @@ from jobx.errors import InvalidInput, JobxError
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.pairs import run_merger
-from jobx.handlers.pairs.grouping import Groups, snapshot
+from jobx.handlers.pairs.checking import snapshot
+from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.names import Scope
 from jobx.http.app import create_app

@@ -13,7 +13,7 @@ import pytest
 
 from jobx import values
 from jobx.handlers.failures import Misuse
-from jobx.handlers.pairs.grouping import checked
+from jobx.handlers.pairs.checking import checked
 
 
 class Item:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from jobx import values
-from jobx.handlers.pairs.grouping import PairReader
+from jobx.handlers.pairs.checking import PairReader
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.payload import Payload, pack_offsets

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobx import values
 from jobx.handlers.failures import HandlerTimeout, describe
-from jobx.handlers.pairs.grouping import snapshot
+from jobx.handlers.pairs.checking import snapshot
 from jobx.handlers.scope.names import Scope
 from jobx.values import Value
 

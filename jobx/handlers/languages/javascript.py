@@ -24,7 +24,7 @@ from jobx.handlers.languages.checker import complaint
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.languages.javascript_source import Signature, signature
 from jobx.handlers.languages.program import Program
-from jobx.handlers.pairs.grouping import snapshot
+from jobx.handlers.pairs.checking import snapshot
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope

@@ -16,7 +16,7 @@ import msgspec
 from jobx import values
 from jobx.handlers.languages.base import Grouped, context
 from jobx.handlers.markers import Map
-from jobx.handlers.pairs.grouping import PairReader, snapshot
+from jobx.handlers.pairs.checking import PairReader, snapshot
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope

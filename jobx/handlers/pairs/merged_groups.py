@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_merger, run_reader
+from jobx.handlers.pairs.checking import UNPACKED
+from jobx.handlers.pairs.columns import Block
+from jobx.handlers.pairs.held import VALUE_BYTES
+from jobx.handlers.pairs.ordering import are_distinct, ordered
 from jobx.handlers.pairs.run_writer import SMALL
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.key_hashes import LEAST_SHARED, HashCounts
 from jobx.payload import Payload
 from jobx.values import Key, Value
 
-#: Approximate memory of a short value.
-VALUE_BYTES: Final = 64
-#: Approximate memory of a list or map per byte of its packed form.
-UNPACKED: Final = 4
 #: Runs up to this total size are collected in memory instead of merged, which is quicker.
 _COLLECTED_BYTES: Final = 1 << 20
-_BY_KEY: Final = operator.itemgetter(0)
 
 
-def ordered(
-    lists: Mapping[Any, list[Value]], names: Mapping[Any, Key]
-) -> list[tuple[Key, list[Value]]]:
-    """Return keys in order with their values.
-
-    Args:
-        lists: Values by the identity of their key.
-        names: The keys of identities that are not the key itself.
-    """
-    if names:
-        return _ordered_by_type(lists, names)
-    try:
-        return sorted(lists.items(), key=_BY_KEY)
-    except TypeError:  # they are of types that do not compare
-        return _ordered_by_type(lists, names)
-
-
-def _ordered_by_type(
-    lists: Mapping[Any, list[Value]], names: Mapping[Any, Key]
-) -> list[tuple[Key, list[Value]]]:
-    keys = values.sort_keys(names.get(identity, identity) for identity in lists)
-    return [(key, lists[values.key_identity(key)]) for key in keys]
-
-
-def _collected(blocks: Iterable[list[run_reader.Item]]) -> list[tuple[Key, list[Value]]]:
+def _collected(blocks: Iterable[Block]) -> list[tuple[Key, list[Value]]]:
     """Return the keys of blocks of items in order, each with its values in their order.
 
     Raises:
@@ -60,7 +34,7 @@ def _collected(blocks: Iterable[list[run_reader.Item]]) -> list[tuple[Key, list[
     names: dict[Any, Key] = {}
     listed_under = lists.get
     for block in blocks:
-        for key, more in block:
+        for key, more in block.listed():
             kind = type(key)
             identity = key
             if kind is not str and kind is not int:
@@ -115,15 +89,31 @@ class Merged:
             return self._merged()
 
     def _merged(self) -> Iterator[tuple[Key, Sequence[Value]]]:
-        gathered: _Gathered | None = None
-        for key, lists, is_again in run_merger.grouped(self._payloads, self._blob_dir, *self._part):
-            if gathered is None or not is_again:
-                if gathered is not None:
-                    yield gathered.key, gathered.values
-                gathered = _Gathered(key, self._spill_bytes)
-            gathered.add(lists)
-        if gathered is not None:
-            yield gathered.key, gathered.values
+        return chain.from_iterable(self._groups())
+
+    def _groups(self) -> Iterator[Iterable[tuple[Key, Sequence[Value]]]]:
+        """Yield keys with all their values, several at once."""
+        last: _Gathered | None = None  # it may go on in the next block
+        for block in run_merger.merged(self._payloads, self._blob_dir, *self._part):
+            if last is not None and not run_merger.same_key(last.key, block.items[0][0]):
+                yield (last.group(),)
+                last = None
+            if last is None and block.are_pairs and are_distinct(block.items):
+                key, value = block.items.pop()
+                yield ((key, [value]) for key, value in block.items)
+                last = _Gathered(key, self._spill_bytes)
+                last.add([value])
+                continue
+            is_new = last is None
+            for key, more in run_merger.grouped(block):
+                if last is not None and is_new:
+                    yield (last.group(),)
+                if last is None or is_new:
+                    last = _Gathered(key, self._spill_bytes)
+                last.add(more)
+                is_new = True
+        if last is not None:
+            yield (last.group(),)
 
 
 class _Gathered:
@@ -137,8 +127,10 @@ class _Gathered:
         self._spill_bytes = spill_bytes
         self._weight_bytes = 0
 
-    def add(self, lists: Sequence[list[Value]]) -> None:
-        more = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
+    def group(self) -> tuple[Key, Sequence[Value]]:
+        return self.key, self.values
+
+    def add(self, more: list[Value]) -> None:
         if self.values:
             self.values.extend(more)
         else:

@@ -17,7 +17,9 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.blobs.shared import Folder
-from jobx.handlers.pairs.run_reader import BLOCK_BYTES, BY_KEY, Item, Source, blocks, sources_of
+from jobx.handlers.pairs.columns import Block
+from jobx.handlers.pairs.ordering import BY_KEY
+from jobx.handlers.pairs.run_reader import BLOCK_BYTES, Item, Source, blocks, sources_of
 from jobx.handlers.pairs.run_writer import write_run
 from jobx.payload import Payload
 from jobx.system.errors import translated
@@ -50,27 +52,17 @@ def merge(
         BlobUnreadable: A blob is there and cannot be read.
         StoreFull: There is no room for the passes between.
     """
-    return chain.from_iterable(_merged(payloads, blob_dir, partition, partitions))
+    found = merged(payloads, blob_dir, partition, partitions)
+    return chain.from_iterable(block.listed() for block in found)
 
 
-def grouped(
-    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
-) -> Iterator[tuple[Key, list[list[Value]], bool]]:
-    """Yield keys in order, each with lists of its values, and whether it is the key of before.
-
-    A key whose values are many comes several times. Takes and raises what ``merge`` does.
-    """
-    last: Key = None
-    is_first = True
-    for block in _merged(payloads, blob_dir, partition, partitions):
-        is_odd = bool(set(map(type, map(BY_KEY, block))) & _ODD)
-        is_again = not is_first and same_key(last, block[0][0])
-        for _, group in groupby(block, _identity_of_item if is_odd else BY_KEY):
-            items = list(group)
-            last = items[0][0]
-            yield last, list(map(_VALUES, items)), is_again
-            is_again = False
-        is_first = False
+def grouped(block: Block) -> Iterator[tuple[Key, list[Value]]]:
+    """Yield the keys of a merged block in order, each with all values that it has there."""
+    is_odd = bool(set(map(type, map(BY_KEY, block.items))) & _ODD)
+    for _, group in groupby(block.items, _identity_of_item if is_odd else BY_KEY):
+        items = list(group)
+        found = map(_VALUES, items)
+        yield items[0][0], list(found if block.are_pairs else chain.from_iterable(found))
 
 
 def pairs(payloads: Iterable[Payload], blob_dir: Folder) -> Iterator[Pair]:
@@ -79,9 +71,8 @@ def pairs(payloads: Iterable[Payload], blob_dir: Folder) -> Iterator[Pair]:
     Raises:
         BlobDamaged: A blob is missing or not what was written.
     """
-    for key, listed in merge(payloads, blob_dir):
-        for value in listed:
-            yield key, value
+    found = merged(payloads, blob_dir)
+    return chain.from_iterable(block.pairs() for block in found)
 
 
 def ahead_bytes(payloads: Iterable[Payload]) -> int:
@@ -94,15 +85,18 @@ def ahead_bytes(payloads: Iterable[Payload]) -> int:
     return sum(sorted(ahead, reverse=True)[:FAN_IN])
 
 
-def _merged(
-    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None, partitions: int
-) -> Iterator[list[Item]]:
-    """Yield blocks of items, none of them empty, all in key order."""
+def merged(
+    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
+) -> Iterator[Block]:
+    """Yield blocks of items, none of them empty, all in key order.
+
+    Takes and raises what ``merge`` does.
+    """
     sources = list(sources_of(payloads, blob_dir, partition, partitions))
     if len(sources) == 1:
         return blocks(sources[0])
     if len(sources) <= FAN_IN or sum(source.size for source in sources) <= _SMALL_BYTES:
-        return filter(None, _merge(sources))
+        return _merge(sources)
     return _merge_in_passes(sources)
 
 
@@ -118,12 +112,13 @@ def _identity_of_item(item: Item) -> object:
 class _Stream:
     """A run in a merge: the items that were read ahead."""
 
-    __slots__ = ("_block_length", "_blocks", "ended", "items", "kinds")
+    __slots__ = ("_block_length", "_blocks", "are_pairs", "ended", "items", "kinds")
 
-    def __init__(self, blocks: Iterator[list[Item]]) -> None:
+    def __init__(self, blocks: Iterator[Block]) -> None:
         self._blocks = blocks
         self._block_length = 1
         self.items: list[Item] = []
+        self.are_pairs = True
         self.kinds: set[type] = set()
         self.ended = False
 
@@ -137,10 +132,22 @@ class _Stream:
         if block is None:
             self.ended = True
             return
-        kinds = set(map(type, map(BY_KEY, block)))
-        self.kinds = self.kinds | kinds if self.items else kinds
-        self.items += block
-        self._block_length = len(block)
+        kinds = set(map(type, map(BY_KEY, block.items)))
+        if self.items:
+            self.kinds = self.kinds | kinds
+            if self.are_pairs != block.are_pairs:
+                self.list_values()
+                block = Block(block.listed(), False)
+            self.items += block.items
+        else:
+            self.kinds = kinds
+            self.items, self.are_pairs = block
+        self._block_length = len(block.items)
+
+    def list_values(self) -> None:
+        """Have a list of values in each item."""
+        self.items = Block(self.items, self.are_pairs).listed()
+        self.are_pairs = False
 
     def below(self, bound: Any, order: Callable[[Item], Any]) -> list[Item]:
         """Remove and return the items before ``bound``."""
@@ -149,26 +156,30 @@ class _Stream:
         del self.items[:end]
         return below
 
-    def of_key(self, key: Key) -> Iterator[list[Item]]:
+    def of_key(self, key: Key) -> Iterator[Block]:
         """Remove and yield the items of a key, which may extend into further blocks."""
         while self.items and same_key(self.items[0][0], key):
             end = 1
             while end < len(self.items) and same_key(self.items[end][0], key):
                 end += 1
-            yield self.items[:end]
+            yield Block(self.items[:end], self.are_pairs)
             del self.items[:end]
             if not self.items and not self.ended:
                 self._read()
 
-    def rest(self) -> Iterator[list[Item]]:
+    def rest(self) -> Iterator[Block]:
         """Yield everything that is left."""
         while self.items:
-            yield self.items
+            yield Block(self.items, self.are_pairs)
             self.items = []
             self._read()
 
 
-def _merge(sources: Iterable[Source]) -> Iterator[list[Item]]:
+def _merge(sources: Iterable[Source]) -> Iterator[Block]:
+    return (block for block in _rounds(sources) if block.items)
+
+
+def _rounds(sources: Iterable[Source]) -> Iterator[Block]:
     streams = [_Stream(blocks(source)) for source in sources]
     while True:
         for stream in streams:
@@ -176,14 +187,19 @@ def _merge(sources: Iterable[Source]) -> Iterator[list[Item]]:
         streams = [stream for stream in streams if stream.items]
         if len(streams) <= 1:
             break
+        are_pairs = all(stream.are_pairs for stream in streams)
+        if not are_pairs:
+            for stream in streams:
+                stream.list_values()
         order = _order(set[type]().union(*(stream.kinds for stream in streams)))
         last = [stream.items[-1] for stream in streams if not stream.ended]
         if not last:
-            yield sorted(chain.from_iterable(stream.items for stream in streams), key=order)
+            items = chain.from_iterable(stream.items for stream in streams)
+            yield Block(sorted(items, key=order), are_pairs)
             return
         bound = min(last, key=order)
         below = [stream.below(order(bound), order) for stream in streams]
-        yield sorted(chain.from_iterable(below), key=order)
+        yield Block(sorted(chain.from_iterable(below), key=order), are_pairs)
         for stream in streams:
             yield from stream.of_key(bound[0])
     for stream in streams:
@@ -204,7 +220,7 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="merge-", ignore_cleanup_errors=True)
 
 
-def _merge_in_passes(sources: Sequence[Source]) -> Iterator[list[Item]]:
+def _merge_in_passes(sources: Sequence[Source]) -> Iterator[Block]:
     """Merge neighbours into runs on disk until few enough are left."""
     with ExitStack() as folders:
         while len(sources) > FAN_IN:
@@ -214,9 +230,8 @@ def _merge_in_passes(sources: Sequence[Source]) -> Iterator[list[Item]]:
             rest = list(sources)
             while rest and (excess := len(merged) + len(rest) - FAN_IN) > 0:
                 width = min(FAN_IN, excess + 1)
-                items = chain.from_iterable(_merge(rest[:width]))
-                run = write_run(folder, f"{len(merged)}", items)
+                run = write_run(folder, f"{len(merged)}", _merge(rest[:width]))
                 merged.append(Source(run, folder))
                 rest = rest[width:]
             sources = merged + rest
-        yield from filter(None, _merge(sources))
+        yield from _merge(sources)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from jobx import values
 from jobx.errors import BlobDamaged
 from jobx.handlers.blobs.shared import Folder, distrust, open_blob
+from jobx.handlers.pairs.columns import Block, block_of
+from jobx.handlers.pairs.ordering import BY_KEY
 from jobx.payload import Payload, unpack_offsets
 from jobx.system.errors import translate_read
 
 R = TypeVar("R")
 
 #: A key, and some of its values (run) or its value (chunk).
-Item: TypeAlias = list[Any]
+Item: TypeAlias = Sequence[Any]
 
 #: Bytes that are read at once.
 BLOCK_BYTES: Final = 1 << 15
@@ -27,7 +28,6 @@ BLOCK_BYTES: Final = 1 << 15
 _PASSED_BYTES: Final = 1 << 18
 #: Packed null: unpacking it shows whether an item is incomplete.
 _NIL: Final = values.pack(None)
-BY_KEY: Final = operator.itemgetter(0)
 
 
 def read_items(payload: Payload, blob_dir: Folder) -> Iterator[Item]:
@@ -36,12 +36,13 @@ def read_items(payload: Payload, blob_dir: Folder) -> Iterator[Item]:
     Raises:
         BlobDamaged: The blob is missing or not what was written; found at its end at the latest.
     """
-    return chain.from_iterable(blocks(Source(payload, blob_dir)))
+    found = blocks(Source(payload, blob_dir))
+    return chain.from_iterable(block.listed() for block in found)
 
 
 def in_turn(
     payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
-) -> Iterator[list[Item]]:
+) -> Iterator[Block]:
     """Yield blocks of items of runs as they stand, one run after the other.
 
     Takes and raises what ``run_merger.merge`` does.
@@ -149,14 +150,15 @@ def _whole(payload: Payload, blob_dir: Folder) -> Iterator[Source]:
         start = stop
 
 
-def blocks(source: Source) -> Iterator[list[Item]]:
+def blocks(source: Source) -> Iterator[Block]:
     """Yield blocks of items, none of them empty, keys frozen, those of the partition only."""
     name = source.payload.blob or "inline"
     unpacker = values.unpacker()
     try:
         for chunk in _chunks(source):
-            if items := _selected(_fed(unpacker, chunk, name), source, name):
-                yield items
+            block = _selected(_fed(unpacker, chunk, name), source, name)
+            if block.items:
+                yield block
         if _fed(unpacker, _NIL, name) != [None]:
             raise BlobDamaged(name, "it ends inside an item")
     except BlobDamaged:
@@ -173,16 +175,17 @@ def _fed(unpacker: Any, chunk: bytes, name: str) -> list[Any]:
         raise BlobDamaged(name, str(error)) from error
 
 
-def _selected(items: list[Any], source: Source, name: str) -> list[Item]:
-    if set(map(type, items)) - {list} or set(map(len, items)) - {2}:
-        raise BlobDamaged(name, "it contains something that is not an item")
+def _selected(found: list[Any], source: Source, name: str) -> Block:
+    try:
+        items, are_pairs = block_of(found)
+    except ValueError as error:
+        raise BlobDamaged(name, str(error)) from error
     if list in set(map(type, map(BY_KEY, items))):
-        for item in items:
-            item[0] = values.freeze(item[0])
-    if source.partition is None:
-        return items
-    wanted, partitions = source.partition, source.partitions
-    return [item for item in items if values.partition_of(item[0], partitions) == wanted]
+        items = [(values.freeze(key), listed) for key, listed in items]
+    if source.partition is not None:
+        parts = values.partitions_of(list(map(BY_KEY, items)), source.partitions)
+        items = list(compress(items, map(source.partition.__eq__, parts)))
+    return Block(items, are_pairs)
 
 
 def _chunks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:

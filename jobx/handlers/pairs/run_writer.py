@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from jobx import values
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.forked import Forked
-from jobx.handlers.pairs import sequences
+from jobx.handlers.pairs import columns, sequences
+from jobx.handlers.pairs.columns import Block
 from jobx.payload import Payload, pack_offsets
-from jobx.values import Key, Value
+from jobx.values import Key, Pair, Value
 
 #: A packed item is split when it is larger, so that readers need not hold all values of a key.
 _ITEM_BYTES: Final = 1 << 18
@@ -113,6 +114,21 @@ class RunWriter:
                 _add(bodies[part], item)
         return self._payload(bodies, count, pairs, sections=tuple(_ends(bodies)))
 
+    def run_of(self, block: Block, in_sections: bool) -> Payload:
+        """Write a run of a sorted block; of many pairs, it has columns."""
+        if not block.are_pairs or len(block.items) <= columns.BLOCK:
+            return self.run(block.listed(), in_sections)
+        pairs, sections = block.items, self.sections if in_sections else 1
+        packer = columns.Packer()
+        bodies: list[_Body] = [[bytearray()] for _ in range(sections)]
+        step = columns.BLOCK * sections
+        for start in range(0, len(pairs), step):
+            parts = _parts(pairs[start : start + step], sections)
+            for body, part in zip(bodies, parts, strict=True):
+                _add(body, packer.pack(part))
+        ends = tuple(_ends(bodies)) if sections > 1 else ()
+        return self._payload(bodies, len(pairs), len(pairs), sections=ends)
+
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
         written = self._payload([[b"".join(items)]], len(items), offsets=offsets)
@@ -148,6 +164,17 @@ class RunWriter:
             with suppress(OSError):
                 os.unlink(os.path.join(self.folder, f"{self._stem}-{number}"))
         self.written = mark
+
+
+def _parts(pairs: Sequence[Pair], sections: int) -> Sequence[Sequence[Pair]]:
+    """Return pairs by section."""
+    if sections == 1:
+        return [pairs]
+    parts: list[list[Pair]] = [[] for _ in range(sections)]
+    numbers = values.partitions_of([key for key, _ in pairs], sections)
+    for number, pair in zip(numbers, pairs, strict=True):
+        parts[number].append(pair)
+    return parts
 
 
 def _pack_each(
@@ -217,17 +244,18 @@ def _split(pack: Callable[[object], bytes], key: Key, listed: list[Value]) -> It
     yield from _split(pack, key, listed[middle:])
 
 
-def write_run(folder: str, name: str, items: Iterable[Sequence[Any]]) -> Payload:
-    """Write a run of any size as a blob while its items come."""
-    pack = values.packer()
+def write_run(folder: str, name: str, blocks: Iterable[Block]) -> Payload:
+    """Write a run of any size as a blob while its blocks come."""
+    packer = columns.Packer()
     count = 0
     buffer = bytearray()
     with BlobFile(folder, name) as blob:
-        for item in items:
-            buffer += pack(item)
-            count += 1
-            if len(buffer) > BUFFER_BYTES:
-                blob.write(buffer)
-                buffer.clear()
+        for block in blocks:
+            count += len(block.items)
+            for packed in packer.packed(block):
+                buffer += packed
+                if len(buffer) > BUFFER_BYTES:
+                    blob.write(buffer)
+                    buffer.clear()
         blob.write(buffer)
     return Payload(count, blob.size_bytes, None, name, blob.checksum)

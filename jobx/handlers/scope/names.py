@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.markers import Map, Return
-from jobx.handlers.pairs.grouping import snapshot
+from jobx.handlers.pairs.checking import snapshot
 from jobx.handlers.scope import programs
 from jobx.handlers.scope.author_log import AuthorLog, Notify
 from jobx.handlers.scope.invocation import Invocation

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_merger, run_reader, sequences
+from jobx.handlers.pairs.columns import BLOCK
 from jobx.http.errors import send_failure
 from jobx.http.writing import held
 from jobx.http.writing.media import MEDIA_JSON, AcceptedFormats, Format
@@ -155,7 +156,7 @@ def _items(payloads: list[Payload]) -> list[Any]:
     Raises:
         BlobDamaged: They are not what was written.
     """
-    if len(payloads) != 1 or (payloads[0].sections and payloads[0].count > 1):
+    if len(payloads) != 1 or payloads[0].count > (1 if payloads[0].sections else BLOCK):
         return list(run_merger.merge(payloads, ""))
     (run,) = payloads  # it has its order
     try:

@@ -14,7 +14,7 @@ import msgspec
 from jobx import values
 from jobx.errors import BlobDamaged, InvalidInput, JobxError
 from jobx.handlers.blobs.shared import Folder, open_blob
-from jobx.handlers.pairs import run_merger, sequences
+from jobx.handlers.pairs import columns, run_merger, sequences
 from jobx.kv.blobs import BlobFolder
 from jobx.model import Failure
 from jobx.payload import STAGE_DATA, Payload, StageData, unpack_offsets
@@ -128,7 +128,7 @@ class DumpValues:
         if len(body) > self._max_bytes:
             return self._too_large(len(body))
         found = values.unpack(body)
-        items = list(found.items()) if isinstance(found, dict) else found
+        items = list(found.items()) if isinstance(found, dict) else columns.block_of(found).listed()
         return Shown(self.show(items))
 
     def _too_large(self, size_bytes: int) -> Shown:

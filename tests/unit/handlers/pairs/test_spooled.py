@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import values
-from jobx.handlers.pairs.grouping import checked
+from jobx.handlers.pairs.checking import checked
 from jobx.handlers.pairs.spooled import SpooledValues
 
 some = st.integers(-3, 3) | st.text("ab", max_size=2) | st.lists(st.integers(0, 2), max_size=2)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobx import values
+from jobx.handlers.pairs.ordering import are_distinct, ordered
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [([], True), (["a"], True), (["a", "b"], True), (["a", "a"], False), ([1, 1.0], False)],
+)
+def test_keys_in_order_are_distinct_if_no_neighbours_are_equal(
+    keys: list[Any], expected: bool
+) -> None:
+    assert are_distinct([(key, 0) for key in keys]) is expected
+
+
+def test_keys_of_all_types_stand_in_the_order_of_values() -> None:
+    names = {values.key_identity(key): key for key in (True, (1, "a"), "b", 2, None)}
+    held = {identity: str(key) for identity, key in names.items()}
+    expected = [(None, "None"), (True, "True"), (2, "2"), ("b", "b"), ((1, "a"), "(1, 'a')")]
+    assert ordered(held, names) == expected
+
+
+def test_keys_of_types_that_do_not_compare_need_no_names() -> None:
+    assert ordered({"b": 1, 2: 2, b"c": 3, "a": 4}, {}) == [(2, 2), ("a", 4), ("b", 1), (b"c", 3)]
