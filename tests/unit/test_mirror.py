@@ -134,6 +134,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("tools/commands/request_cancel", "tools/commands/request_keeping"),
     ),
     "tests/unit/tools/commands/test_run.py": ("tools/shared/parsing",),
+    "tests/unit/tools/shared/test_render.py": ("tools/shared/render_trees",),
     "tests/unit/tools/serving/test_watchdog.py": ("tools/serving/systemd",),
 }
 

@@ -11,7 +11,7 @@ import click
 from jobx import questions, views
 from jobx.actors.inspection import actor_dump
 from jobx.questions import GetActorTree, Question
-from jobx.tools.shared import actor_tables, render
+from jobx.tools.shared import actor_tables, render, render_trees
 from jobx.tools.shared.command import Call, command, takes
 
 A = TypeVar("A", bound=views.View)
@@ -57,7 +57,7 @@ def _filtered(body: F) -> F:
 def tree(call: Call) -> None:
     """Show the actor tree: name, state, mailbox, age, address."""
     answer = _ask(call, GetActorTree())
-    _say(call, answer, lambda: render.say_actors(answer.actors))
+    _say(call, answer, lambda: render_trees.say_actors(answer.actors))
 
 
 @command(actors, "summary", example="actors summary")

@@ -21,7 +21,7 @@ from jobx.tools.commands import (
     request_lists,
     request_views,
 )
-from jobx.tools.shared import following, live, render, whole
+from jobx.tools.shared import following, live, render, render_trees, whole
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.results import FORMATS, blob_folder, failed, say_result
 from jobx.views import RequestView, WatchView
@@ -150,7 +150,7 @@ def explain(call: Call, workflow: str, request_id: str) -> None:
     if call.as_json:
         render.say_json(view)
     else:
-        render.say_explanation(view)
+        render_trees.say_explanation(view)
         whole.say_rest(view)
 
 

@@ -16,7 +16,7 @@ from jobx.actors.inspection import trace as traces
 from jobx.actors.readers.table import answered
 from jobx.errors import NodeUnreachable
 from jobx.questions import GetSummary, GetTimeline, GetTree, ListInvocations, Question
-from jobx.tools.shared import render, render_views, whole
+from jobx.tools.shared import render, render_trees, render_views, whole
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
 from jobx.tools.shared.output import replace_file
@@ -95,7 +95,7 @@ def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) 
     if call.as_json:
         render.say_json(view)
     else:
-        render.say_trace(view, detail=detail)
+        render_trees.say_trace(view, detail=detail)
 
 
 @command(None, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")

@@ -15,11 +15,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
-from jobx import amounts, printable, values
+from jobx import printable, values
 from jobx.model import Counts, Delivery, Failure
-from jobx.views import ActorView, ExplainView, OpenGroup, TraceNode, TraceView
 
 #: Wide enough that nothing is cut, because people copy ids. A terminal wraps by itself.
 _ANSWER_WIDTH: Final = 10_000
@@ -176,58 +174,6 @@ def _say_pair_table(pairs: Iterable[values.Pair]) -> None:
         block = list(islice(lines, _BLOCK_ROWS))
 
 
-def say_trace(view: TraceView, *, detail: bool = False) -> None:
-    """Write the invocation tree of a request to stdout; details add inputs, output and sessions."""
-    request = view.request
-    head = Text.assemble(
-        f"{request.workflow_name}/{request.job_name} {request.request_id} ",
-        _state(request.state),
-        f"  {progress(request.counts)}",
-    )
-    tree = Tree(head)
-    if view.root is not None:
-        _grow(tree, view.root, detail, has_places=view.is_spread)
-    for sent in view.deliveries:
-        tree.add(Text(f"delivery {printable.line(delivery(sent))}"))
-    console().print(tree)
-
-
-def say_explanation(view: ExplainView) -> None:
-    """Write why a request is where it is: a headline, a line for each group, and what helps."""
-    request = view.request
-    path = f"{request.workflow_name}/{request.request_id}"
-    if view.says.startswith("it "):
-        say(f"request {path} {view.says.removeprefix('it ')}")
-    else:
-        stands = "has failed" if request.state == "failed" else f"is {request.state}"
-        say(f"request {path} {stands}: {view.says}")
-    if view.helps:
-        say(f"    {view.helps}")
-    for trouble in view.troubles:
-        say(f"trouble of the node: {trouble}")
-    for group in view.groups:
-        which = f"{group.kind} {group.step_name}".strip()
-        say(
-            f"  {group.count:,} x {which}, first {group.invocation_id}: {group.says}{_times(group)}"
-        )
-        if group.helps:
-            say(f"      {group.helps}")
-
-
-def _times(group: OpenGroup) -> str:
-    """Return since when and until when a group waits."""
-    since = f", since {instant(group.since_at)}" if group.since_at else ""
-    return f"{since}, until {instant(group.until_at)}" if group.until_at else since
-
-
-def say_actors(actors: Sequence[ActorView]) -> None:
-    """Write the live actor tree of a node to stdout."""
-    tree = Tree("actors", hide_root=True)
-    for actor in actors:
-        _grow_actors(tree, actor)
-    console().print(tree)
-
-
 def progress(counts: Counts) -> str:
     """Return the progress of a request in words."""
     text = f"{counts.finished:,} of {counts.mapped:,} mappers finished"
@@ -261,73 +207,13 @@ def cause(failed: Failure) -> str:
     return f"{failed.message}{where})" if where else failed.message
 
 
-def _grow(tree: Tree, root: TraceNode, detail: bool, *, has_places: bool) -> None:
-    # An explicit stack, because a mapper may map on a thousand levels deep.
-    todo: list[tuple[Tree, TraceNode | Text]] = [(tree, root)]
-    while todo:
-        parent, node = todo.pop()
-        if isinstance(node, Text):
-            parent.add(node)
-            continue
-        branch = parent.add(_trace_line(node, has_place=has_places))
-        if detail:
-            _add_details(branch, node)
-        if node.hidden:
-            todo.append((branch, Text(f"… {node.hidden:,} more", style="dim")))
-        todo += [(branch, below) for below in reversed(node.children)]
-
-
-def _add_details(branch: Tree, node: TraceNode) -> None:
-    shown = {"ran": _ran(node), "input": node.input, "output": node.output}
-    if node.session:
-        shown["session"] = to_json(node.session, indent=None)
-    if node.failure is not None:
-        shown["traceback"] = node.failure.traceback
-    for name, text in shown.items():
-        if text:
-            branch.add(Text.assemble((f"{name}: ", "bold"), printable.lines(text.rstrip())))
-
-
-def _ran(node: TraceNode) -> str | None:
-    """Return when an invocation began and in which process; None if that is not known."""
-    if node.started_at is None:
-        return None
-    waited_s = max(node.started_at - (node.queued_at or node.started_at), 0.0)
-    waited = f", after a wait of {amounts.duration(waited_s)}" if waited_s else ""
-    return f"{instant(node.started_at)} in executor {node.executor}{waited}"
-
-
-def _trace_line(node: TraceNode, *, has_place: bool) -> Text:
-    line = Text.assemble(_state(node.state), f" {node.kind} {node.step_name}/{node.handler_name}")
-    if node.attempt > 1:
-        line.append(f"  attempt {node.attempt}", style="yellow")
-    if node.duration_s is not None:
-        line.append(f"  {amounts.duration(node.duration_s)}", style="dim")
-    if has_place and node.node_id is not None:
-        line.append(f"  on {node.node_id}", style="dim")
-    if node.failure is not None:
-        line.append(f"  {printable.line(failure(node.failure))}", style="red")
-    return line.append(f"  {node.invocation_id}", style="dim")
-
-
-def _grow_actors(tree: Tree, actor: ActorView) -> None:
-    line = Text.assemble(f"{printable.line(actor.name)} ", _state(actor.state))
-    line.append(
-        f"  mailbox {actor.mailbox}  {amounts.duration(actor.age_s)}  {actor.address}", style="dim"
-    )
-    branch = tree.add(line)
-    for below in actor.children:
-        _grow_actors(branch, below)
-    if actor.hidden:
-        branch.add(Text(f"{actor.hidden:,} more", style="dim"))
-
-
 def _cell(value: object) -> Text:
     if isinstance(value, Text):
         return value
-    return _state(value) if isinstance(value, str) else Text(to_json(value, indent=None))
+    return state(value) if isinstance(value, str) else Text(to_json(value, indent=None))
 
 
-def _state(word: str) -> Text:
+def state(word: str) -> Text:
+    """Return a state in its colour."""
     style = next((style for style, words in _STYLES if word in words), "")
     return Text(printable.line(word), style=style)

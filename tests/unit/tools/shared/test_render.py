@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from jobx.model import Counts, Failure
-from jobx.tools.shared import render, render_views
+from jobx.tools.shared import render, render_trees, render_views
 from jobx.views import ActorView, ExplainView, RequestView, SummaryView, TraceNode, TraceView
 
 PAIRS = [("a", 1), (b"\x00", decimal.Decimal("1.5")), ((1, 2), {"k": None})]
@@ -96,7 +96,7 @@ def test_trace_shows_state_step_attempt_duration_and_error(
 ) -> None:
     failure = Failure(kind="author", type="ValueError", message="no", handler_name="h", input="7")
     bad = _node("i2", state="failed", attempt=3, failure=failure)
-    render.say_trace(_trace(_node("i1", bad, duration_s=0.0125, hidden=990)))
+    render_trees.say_trace(_trace(_node("i1", bad, duration_s=0.0125, hidden=990)))
 
     assert capsys.readouterr().out.splitlines() == [
         "w/j r1 running  1 of 3,000 mappers finished, 2 retried",
@@ -112,13 +112,13 @@ def test_trace_shows_nodes_if_there_are_several(
 ) -> None:
     view = _trace(_node("m0", _node("m1", node_id=other), node_id="a"))
     request = msgspec.structs.replace(view.request, coordinator="a")
-    render.say_trace(msgspec.structs.replace(view, request=request))
+    render_trees.say_trace(msgspec.structs.replace(view, request=request))
     _, root, child = capsys.readouterr().out.splitlines()
     assert ("  on a" in root, f"  on {other}" in child) == (is_shown, is_shown)
 
 
 def test_trace_keeps_the_order_of_children(capsys: pytest.CaptureFixture[str]) -> None:
-    render.say_trace(_trace(_node("i0", _node("i1"), _node("i2"), _node("i3"))))
+    render_trees.say_trace(_trace(_node("i0", _node("i1"), _node("i2"), _node("i3"))))
 
     ends = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]]
     assert ends == ["i0", "i1", "i2", "i3"]
@@ -127,7 +127,7 @@ def test_trace_keeps_the_order_of_children(capsys: pytest.CaptureFixture[str]) -
 def test_trace_of_a_request_without_invocations_is_its_head(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    render.say_trace(_trace(None))
+    render_trees.say_trace(_trace(None))
 
     assert len(capsys.readouterr().out.splitlines()) == 1
 
@@ -148,7 +148,7 @@ def test_an_explanation_says_the_state_once(
         request_id="r", workflow_name="w", job_name="j", state=state, is_blocking=True,
         accepted_at=1.0,
     )  # fmt: skip
-    render.say_explanation(ExplainView(request=request, says=says))
+    render_trees.say_explanation(ExplainView(request=request, says=says))
     assert capsys.readouterr().out == f"{line}\n"
 
 
@@ -168,7 +168,7 @@ def test_actors_show_their_mailboxes(capsys: pytest.CaptureFixture[str]) -> None
     top = ActorView(
         address="n-1-1", name="Supervisor", state="idle", mailbox=0, age_s=0.5, children=[child]
     )
-    render.say_actors([top])
+    render_trees.say_actors([top])
 
     assert capsys.readouterr().out.splitlines() == [
         "Supervisor idle  mailbox 0  500 ms  n-1-1",
