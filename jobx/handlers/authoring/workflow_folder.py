@@ -4,7 +4,7 @@
     wordcount/handlers/count_words.py
     wordcount/handlers/add_up.py
 
-``read`` tells of everything that is wrong at once. ``files_of`` is its inverse.
+``read`` tells of everything that is wrong at once. Its inverse is ``folder_writing.files_of``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,10 +19,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-import msgspec
-
-from jobx.errors import AlreadyExists, InvalidInput, NotFound, quote
-from jobx.handlers import languages
+from jobx.errors import InvalidInput, NotFound, quote
 from jobx.handlers.authoring import declaration, handler_files, source
 from jobx.handlers.authoring.declaration import FILE, Declaration, Origin
 from jobx.handlers.authoring.declaration_reading import Reading
@@ -42,8 +38,6 @@ _NONE: Final = HandlerFiles(Path(), {}, {}, {})
 #: Names that are looked at for a hint, and that a hint has.
 _LOOKED_AT: Final = 1000
 _NAMED: Final = 8
-#: The ending of a source in a language that has none.
-_ENDING: Final = ".source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,24 +189,6 @@ class _Sources:
         self._reading.faults.append(type(error)(f"{path}: {where}", value, reason))
 
 
-def files_of(workflow: WorkflowSnapshot) -> dict[str, bytes]:
-    """Return the files of a folder that says what a workflow is, by path.
-
-    Equal workflows give equal bytes.
-    """
-    origins: dict[str, Origin] = {}
-    files: dict[str, bytes] = {}
-    for name, handler in sorted(workflow.handlers.items()):
-        ending = languages.ending_of(handler.source_type)
-        file = f"{HANDLERS}/{name}{ending or _ENDING}"
-        if ending is None or not _says_all(handler):
-            language = None if ending else handler.source_type
-            origins[name] = declaration.origin_of(handler, file, language)
-        files[file] = source.write(handler.source_code)
-    declared = Declaration(workflow.workflow, workflow.jobs, workflow.steps, origins)
-    return {FILE: declaration.write(declared).encode(), **files}
-
-
 def named_files(folder: Path) -> set[PurePath]:
     """Return the files of handlers that ``workflow.yaml`` names.
 
@@ -222,55 +198,6 @@ def named_files(folder: Path) -> set[PurePath]:
     """
     declared = Reading(_text(folder)).declaration()
     return {PurePath(origin.file) for origin in declared.origins.values()} if declared else set()
-
-
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder: a new one as a whole, an empty one with ``workflow.yaml`` last.
-
-    Raises:
-        AlreadyExists: It is there, and is not empty.
-        InvalidInput: It cannot be written.
-    """
-    try:
-        is_there = folder.is_dir()
-        if os.path.lexists(folder) and not (is_there and not any(folder.iterdir())):
-            raise AlreadyExists("folder", str(folder))
-        home = folder if is_there else folder.parent  # which is on the same disk
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home, prefix=f".{folder.name}.") as name:
-            whole = Path(name) / "whole"
-            add(whole, files)
-            parts = sorted(os.listdir(whole), key=FILE.__eq__) if is_there else [""]
-            for part in parts:
-                os.replace(whole / part, folder / part)
-    except OSError as error:
-        raise InvalidInput("folder", str(folder), error.strerror or str(error)) from error
-
-
-def add(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, which is made if need be.
-
-    Raises:
-        FileExistsError: One of them is there.
-    """
-    for path, body in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        with (folder / path).open("xb") as stream:
-            stream.write(body)
-
-
-def _says_all(handler: Handler) -> bool:
-    """Tell whether the source of a handler gives the handler."""
-    try:
-        read = source.parse(
-            handler.workflow_name,
-            handler.handler_name,
-            handler.source_type,
-            handler.source_code,
-        )
-    except InvalidInput:
-        return False
-    return read == msgspec.structs.replace(handler, version=None)
 
 
 def _text(folder: Path) -> str:

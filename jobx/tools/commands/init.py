@@ -9,7 +9,7 @@ import click
 
 from jobx import model
 from jobx.errors import AlreadyExists, InvalidInput, quote
-from jobx.handlers.authoring import workflow_folder
+from jobx.handlers.authoring import folder_writing
 from jobx.handlers.authoring.templates import starting_folder
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -32,7 +32,7 @@ def init(call: Call, folder: Path, name: str | None, language: str) -> None:
         there = [path for path in files if (folder / path).exists()]
         if there:
             raise AlreadyExists("file", str(folder / there[0]))
-        workflow_folder.add(folder, files)
+        folder_writing.add(folder, files)
     except OSError as error:
         raise InvalidInput("folder", str(folder), error.strerror or str(error)) from error
     _say(call, folder, workflow, list(files))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jobx import model
-from jobx.handlers.authoring import workflow_folder
+from jobx.handlers.authoring import folder_writing
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import deleted, done, force_option, show, show_all
 
@@ -58,6 +58,6 @@ def delete(call: Call, name: str, force: bool) -> None:
 def export(call: Call, workflow: str, folder: Path | None) -> None:
     """Write a workflow to a new folder, for jobx apply."""
     with call.entities() as entities:
-        files = workflow_folder.files_of(entities.snapshot(workflow))
-    workflow_folder.write(folder or Path(workflow), files)
+        files = folder_writing.files_of(entities.snapshot(workflow))
+    folder_writing.write(folder or Path(workflow), files)
     done(call, "exported", "workflow", workflow)

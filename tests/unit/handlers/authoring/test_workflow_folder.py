@@ -11,8 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from jobx.errors import AlreadyExists, InvalidInput, NotFound, TooLarge
-from jobx.handlers.authoring import declaration, source, workflow_folder
-from jobx.handlers.authoring.workflow_folder import files_of, read
+from jobx.handlers.authoring import declaration, folder_writing, source, workflow_folder
+from jobx.handlers.authoring.folder_writing import files_of
+from jobx.handlers.authoring.workflow_folder import read
 from jobx.kv.entities.applying import apply_workflow
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot
 from jobx.kv.memory import MemoryStore
@@ -233,12 +234,12 @@ def test_very_many_handlers_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_folder_that_has_something_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(AlreadyExists, match="flow"):
-        workflow_folder.write(folder_of(tmp_path), {"workflow.yaml": b""})
+        folder_writing.write(folder_of(tmp_path), {"workflow.yaml": b""})
 
 
 def test_new_folder_is_written_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
-    workflow_folder.write(tmp_path / "new", {"workflow.yaml": b"x", "handlers/a.py": b"y"})
+    folder_writing.write(tmp_path / "new", {"workflow.yaml": b"x", "handlers/a.py": b"y"})
     assert (tmp_path / "new" / "handlers" / "a.py").read_bytes() == b"y"
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
@@ -248,7 +249,7 @@ def test_empty_folder_is_filled(name: str, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to("empty")
     monkeypatch.chdir(tmp_path / "empty" if name == "." else tmp_path)
-    workflow_folder.write(Path(name), {"workflow.yaml": b"x", "handlers/a.py": b"y"})
+    folder_writing.write(Path(name), {"workflow.yaml": b"x", "handlers/a.py": b"y"})
     assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == [
         "handlers",
         "workflow.yaml",
@@ -257,7 +258,7 @@ def test_empty_folder_is_filled(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 def test_folder_that_cannot_be_looked_at_is_told() -> None:
     with pytest.raises(InvalidInput, match="File name too long"):
-        workflow_folder.write(Path("x" * 300), {"workflow.yaml": b""})
+        folder_writing.write(Path("x" * 300), {"workflow.yaml": b""})
 
 
 def test_workflow_that_is_too_large_for_the_file_is_not_written(
@@ -345,7 +346,7 @@ def test_export_is_the_workflow_anywhere(
     stored = Entities(here).snapshot(name)
     files = files_of(stored)
     folder = tmp_path_factory.mktemp("export") / "flow"
-    workflow_folder.write(folder, files)
+    folder_writing.write(folder, files)
     found = read(folder)
     assert found.faults == ()
     assert apply_workflow(here, found.checked) == []
