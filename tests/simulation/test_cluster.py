@@ -16,7 +16,7 @@ from tests.simulation.cluster import NAMES, Cluster
 from tests.simulation.executors import unpack_result
 from tests.simulation.simulator import WORKFLOW
 
-SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "200"))
+SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "600"))
 BLOCK = 25
 ASKS = ("r0", "r1", "r2")
 

@@ -20,7 +20,7 @@ from tests.simulation.nodes import FAR, TwoNodes
 from tests.simulation.simulator import WORKFLOW
 from tests.simulation.test_simulation import check
 
-SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "300"))
+SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "1000"))
 BLOCK = 25
 
 

@@ -1,4 +1,4 @@
-"""Hundreds of seeds of whole requests under faults; each seed is a test of all invariants.
+"""A thousand seeds of whole requests under faults; each seed is a test of all invariants.
 
 ``JOBX_SIMULATION_SEEDS=10000 pytest tests/simulation/test_simulation.py`` draws more.
 """
@@ -20,7 +20,7 @@ from tests.simulation.executors import Faults, unpack_result
 from tests.simulation.simulator import WORKFLOW, Simulation
 from tests.simulation.unsure_store import FATES, Fate
 
-SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "300"))
+SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "1000"))
 BLOCK = 25
 
 
