@@ -83,6 +83,10 @@ PYTHON_ROWS = {
         "import os, time; os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
         "__import__('time').timezone",
     ),
+    "the folder of temporary files": (
+        "import tempfile; tempfile.tempdir = '/nowhere'",
+        "__import__('tempfile').gettempdir() == '/nowhere'",
+    ),
     "the recursion limit": (
         "import sys; sys.setrecursionlimit(321)",
         "__import__('sys').getrecursionlimit()",

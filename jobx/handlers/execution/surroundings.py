@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Collection
@@ -255,6 +256,10 @@ def _set_root_log(before: tuple[Any, ...]) -> None:
     root.setLevel(level)
 
 
+def _set_temp_dir(folder: str | None) -> None:
+    tempfile.tempdir = folder
+
+
 def _lists() -> list[list[Any]]:
     return [sys.path, sys.meta_path, sys.path_hooks, sys.argv]
 
@@ -270,6 +275,7 @@ _SETTINGS: Final[tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]] = (
     (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
     (gc.get_debug, gc.set_debug),
     (socket.getdefaulttimeout, socket.setdefaulttimeout),
+    (lambda: tempfile.tempdir, _set_temp_dir),
     (lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
     (_filters, _set_filters),
     (_root_log, _set_root_log),
