@@ -135,11 +135,7 @@ def test_length_and_chunks_at_once_are_refused(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize(
-    "path",
-    [
-        *("/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics", "/ui/"),
-        *("/request/w", "/request/w?state=failed", "/request/w/counts"),
-    ],
+    "path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics", "/ui/"]
 )
 def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
     path: str, proxied: Proxied
@@ -151,10 +147,31 @@ def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
     assert proxied.send(f"GET {path} HTTP/1.1\nHost: localhost\n\n").split()[1] == b"200"
 
 
-def test_a_dump_is_for_this_machine_only(proxied: Proxied) -> None:
-    status, _, body = proxied.ask("GET", f"/request/w/{'0' * 26}/dump?step=s")
+@pytest.mark.parametrize("path", ["/request/w", "/request/w?state=failed", "/request/w/counts"])
+def test_lists_of_requests_are_for_all_who_run_jobs(path: str, proxied: Proxied) -> None:
+    assert proxied.ask("GET", path)[0] == 200
 
-    assert (status, json.loads(body)["code"]) == (403, "forbidden")
+
+def test_a_second_dump_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    """The first one has begun at JobX, which has not answered, when the second one comes."""
+    path, upstream = f"/request/w/{'0' * 26}/dump", tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(upstream))
+        listener.listen()
+        listener.settimeout(60)
+        with nginx(upstream, tmp_path) as port, _get(port, path), listener.accept()[0]:
+            status, headers, body = Proxied(port).ask("GET", path)
+
+    assert (status, json.loads(body)["code"], headers["Retry-After"]) == (429, "too-many", "1")
+
+
+def test_lists_are_refused_to_a_client_who_asks_too_often(tmp_path: Path, conf: str) -> None:
+    (burst,) = set(re.findall(r"limit_req zone=lists burst=(\d+) nodelay;", conf))
+    with nginx(tmp_path / "nobody", tmp_path) as port:
+        client = Proxied(port)
+        found = {client.ask("GET", "/request/w")[0] for _ in range(10 * int(burst))}
+        assert found == {503, 429}
+        assert client.ask("GET", f"/request/w/{'0' * 26}")[0] == 503
 
 
 def test_static_page_explains_the_addresses(proxied: Proxied) -> None:
@@ -211,6 +228,15 @@ def test_missing_jobx_is_a_problem_that_says_to_try_again(tmp_path: Path) -> Non
 
     assert (status, json.loads(body)["code"]) == (503, "node-unreachable")
     assert headers["Retry-After"] == "1"
+
+
+@contextlib.contextmanager
+def _get(port: int, path: str) -> Iterator[None]:
+    """Ask as CLIENT, and wait for no answer."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(CLIENT, 0))
+    with contextlib.closing(client):
+        client.request("GET", path)
+        yield
 
 
 def _write_pieces(listener: socket.socket, received: threading.Semaphore) -> None:
