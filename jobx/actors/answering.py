@@ -136,9 +136,7 @@ class Answering:
 
     def prepare(self, key: RequestKey) -> None:
         """Have the views of a long request made, which would take long when they are asked for."""
-        workflow, request_id = key
-        asked = questions.GetSummary(workflow=workflow, request_id=request_id, is_whole=True)
-        self._logs.prepare(asked)
+        self._logs.prepare(*key)
 
     def _entities(self, threads: Executor) -> EntityVerbs:
         of = self._of

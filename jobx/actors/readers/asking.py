@@ -14,7 +14,7 @@ import msgspec
 from jobx.actors.readers.table import Table
 from jobx.errors import JobxError, Overloaded, Unavailable
 from jobx.kv.store import Store
-from jobx.questions import Question
+from jobx.questions import GetSummary, Question
 from jobx.views import View
 
 #: Questions that are being answered, or wait for that.
@@ -83,8 +83,9 @@ class Readers:
         asked.add_done_callback(self._answered)
         return await asyncio.shield(asked)
 
-    def prepare(self, question: Question[Any]) -> None:
-        """Have a question answered that nobody waits for, so that later ones are quick."""
+    def prepare(self, workflow: str, request_id: str) -> None:
+        """Have all of a log read that nobody waits for, so that later questions are quick."""
+        question = GetSummary(workflow=workflow, request_id=request_id, is_whole=True)
         preparing = asyncio.get_running_loop().create_task(self._prepare(question))
         self._preparing.add(preparing)
         preparing.add_done_callback(self._preparing.discard)

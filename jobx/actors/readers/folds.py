@@ -96,18 +96,19 @@ class Folds:
         """
         request = request_entity.get(store, asked.workflow, asked.request_id)
         key = asked.workflow, asked.request_id, request.accepted_at
-        seconds = self._slice_s if is_whole else self.part_s
+        # What another question has folded meanwhile counts, else a hundred of them wait in a row.
+        until = time.monotonic() + (self._slice_s if is_whole else self.part_s)
         if is_whole:
             make = partial(_of_whole, make)
         entry = self._entry(key)
         with entry.lock:
             try:
-                found = self._made(store, key, request, entry, make, seconds=seconds)
+                found = self._made(store, key, request, entry, make, until=until)
             except BlobDamaged as error:
                 _log.warning("the views of request %s/%s are made again: %s", *key[:2], error)
                 entry.leave()
                 self._remove(key)
-                found = self._made(store, key, request, entry, make, seconds=seconds)
+                found = self._made(store, key, request, entry, make, until=until)
         self._make_room(key)
         return found
 
@@ -119,15 +120,15 @@ class Folds:
         entry: _Entry,
         make: Make[V],
         *,
-        seconds: float,
+        until: float,
     ) -> V:
-        columns = self._columns(store, key, request, entry, seconds)
+        columns = self._columns(store, key, request, entry, until)
         if columns.is_done and not request.is_done:  # it ended meanwhile
             request = request_entity.get(store, *key[:2])
         return make(columns, request_view(request, []))
 
     def _columns(
-        self, store: Store, key: Key, request: model.Request, entry: _Entry, seconds: float
+        self, store: Store, key: Key, request: model.Request, entry: _Entry, until: float
     ) -> Columns:
         if entry.columns is None and request.is_done and self._blobs is not None:
             with suppress(FileNotFoundError):
@@ -136,12 +137,11 @@ class Folds:
             entry.columns = Fold(lambda digest: _combiners(store, key[0], digest))
         fold = entry.columns
         if isinstance(fold, Fold) and not fold.is_done:
-            self._go_on(store, key, fold, seconds)
+            self._go_on(store, key, fold, until)
         return fold
 
-    def _go_on(self, store: Store, key: Key, fold: Fold, seconds: float) -> None:
-        """Take new events for some seconds; the columns say how far that is."""
-        until = time.monotonic() + seconds
+    def _go_on(self, store: Store, key: Key, fold: Fold, until: float) -> None:
+        """Take new events until some time; the columns say how far that is."""
         fold.reading = None
         for number, body in event_log.bodies(store, *key[:2], fold.as_of):
             fold.take(number, glance.at(body))

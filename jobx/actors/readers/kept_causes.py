@@ -52,6 +52,7 @@ class KeptCauses:
         """
         request = request_entity.get(store, asked.workflow, asked.request_id)
         key = asked.workflow, asked.request_id, request.accepted_at
+        until = time.monotonic() + self._part_s
         with self._lock:
             known = self._answers.get(key)
             if known is not None:
@@ -60,17 +61,17 @@ class KeptCauses:
                 return replace(known, request=request_view(request, sent))
             found = explain.of_stored(
                 *(store, asked.workflow, asked.request_id, asked.why_open, asked.helps),
-                causes_of=lambda *_: self._read_on(store, key),
+                causes_of=lambda *_: self._read_on(store, key, until),
             )
             if request.is_done and request.state != "succeeded" and found.reading is None:
                 _keep(self._answers, key, found, MOST)
                 self._begun.pop(key, None)
             return found
 
-    def _read_on(self, store: Store, key: Key) -> Found:
+    def _read_on(self, store: Store, key: Key, until: float) -> Found:
         fold = self._begun.get(key) or CauseFold(partial(explain.plan_of, store, key[0]))
         _keep(self._begun, key, fold, MOST_BEGUN)
-        until, reading = time.monotonic() + self._part_s, None
+        reading = None
         for number, body in event_log.bodies(store, *key[:2], fold.as_of):
             fold.take(number, body)
             if number % _STEP == 0 and time.monotonic() > until:

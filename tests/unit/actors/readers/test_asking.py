@@ -115,7 +115,7 @@ def test_what_is_prepared_is_asked_until_it_is_answered(threads: ThreadPoolExecu
 
     async def prepare() -> None:
         asking = readers(threads, answer)
-        asking.prepare(ASKED)
+        asking.prepare("w", "r")
         while len(asked) < 2:
             await asyncio.sleep(0.01)
         await asking.close()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
+from unittest.mock import MagicMock
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +17,7 @@ from jobx import model, questions, views
 from jobx.actors.inspection.folding import page_reader, view_file
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.summary import summarize
-from jobx.actors.readers import folds
+from jobx.actors.readers import asking, folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Done, Event, Finished, Mapped, to_record
@@ -108,6 +112,18 @@ def test_view_of_a_part_of_a_log_says_how_far_it_was_read(asked: Any) -> None:
         found.append((view.as_of, view.reading))
     parts = [(read - 1, views.Reading(events=read, of=2502)) for read in (1, 1001, 2001)]
     assert found == [*parts, (2501, None)]
+
+
+def test_time_that_another_question_reads_is_not_read_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests, kept, now = long_log(), Folds(part_s=5.0), [0.0]
+    monkeypatch.setattr(folds, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    entry: Any = kept._entry(("w", "r", 1.0))
+    entry.lock = MagicMock()
+    entry.lock.__enter__ = lambda _: now.append(now.pop() + 6.0)
+    view = kept.view(requests.store, SUMMARY, summarize)
+    assert view.reading == views.Reading(events=1, of=2502)
 
 
 def test_pages_of_a_part_of_a_log_lead_on_to_all_of_it() -> None:
@@ -275,3 +291,20 @@ def test_absent_request_is_not_found() -> None:
     store = MemoryStore()
     with pytest.raises(NotFound):
         table(Folds())[questions.GetSummary](store, SUMMARY)
+
+
+@pytest.mark.usefixtures("long")
+def test_all_of_a_log_is_read_when_its_views_are_prepared(tmp_path: Path) -> None:
+    requests, blobs = Requests(10), BlobFolder(tmp_path)
+    requests.finish()
+    views_file = blobs.path("w", "r") / view_file.NAME
+
+    async def prepare(threads: ThreadPoolExecutor) -> None:
+        answers = table(Folds(blobs, slice_s=-1.0, part_s=-1.0))
+        readers = asking.Readers(asking.ThreadReader(requests.store, answers, threads))
+        readers.prepare("w", "r")
+        await asyncio.wait_for(asyncio.gather(*readers._preparing), 60)
+
+    with ThreadPoolExecutor() as threads:
+        asyncio.run(prepare(threads))
+    assert views_file.exists()
