@@ -116,12 +116,13 @@ def _say_narrow(lines: list[list[Text]], room: int) -> None:
             table.add_row(*row)
         terminal().print(table)
         return
-    widest = max(name.cell_len for name in names)
+    widest, out = max(name.cell_len for name in names), console()
+    gaps = [" " * (widest - name.cell_len + _GAP) for name in names]
     for row in rows:
-        for name, cell in zip(names, row, strict=True):
-            gap = Text(" " * (widest - name.cell_len + _GAP))
-            console().print(Text.assemble(name, gap, cell), soft_wrap=True)
-        say("")
+        parts: list[Text | str] = []
+        for name, gap, cell in zip(names, gaps, row, strict=True):
+            parts += (name, gap, cell, "\n")
+        out.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def _longest_word(cell: Text) -> int:
