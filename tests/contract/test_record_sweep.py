@@ -12,9 +12,11 @@ import pytest
 from jobx.actors.record_sweep import LEFT_S, RecordSweep
 from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
+from jobx.kv.entities.transactions import change
 from jobx.kv.requests import lives
 from jobx.kv.requests.lives import FORM, Life
-from jobx.model import Workflow
+from jobx.kv.store import Create, Write
+from jobx.model import Workflow, encode
 from tests.support.stores import ALL_KINDS, OpenStore
 
 
@@ -59,3 +61,17 @@ def test_records_of_what_is_gone_go_and_those_of_what_is_there_stay(store: Any) 
         lives.begin(store, name, Life(incarnation=2, form=FORM))
     assert sweep.sweep() == 0
     assert {*entities.states()} == {*there, *gone}
+
+
+def test_a_change_that_has_read_a_token_which_is_swept_then_is_planned_again(store: Any) -> None:
+    anew = Workflow(workflow_name="a", description="anew")
+    entities, sweep = Entities(store), RecordSweep(store, "me", lambda: True, lambda: 1000.0)
+    entities.create(anew)
+    entities.delete(Workflow, "a")
+
+    def plan() -> tuple[list[Write], int]:
+        return [Create(keys.workflow("a"), encode(anew))], sweep.sweep()
+
+    assert change(store, "a", plan) == 0  # at the second try there is no token
+    assert (entities.get(Workflow, "a"), sweep.sweep()) == (anew, 0)
+    assert left(store) == [keys.entities_state("a")]

@@ -415,6 +415,21 @@ def test_a_workflow_that_is_left_has_no_link_and_the_peer_hears_of_it(two: Two) 
     assert (two.a.state.is_up, two.b.state.is_up) == (True, True)
 
 
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_child_that_is_on_its_way_to_a_node_that_leaves_the_workflow_is_lost(
+    two: Two, *, is_back: bool
+) -> None:
+    two.network.fate = lambda *_: (1.0,)
+    two.child()
+    assert two.b.bridge.leave(WORKFLOW)
+    if is_back:  # before the child arrives, which is for an earlier link
+        two.b.bridge.open(WORKFLOW)
+        two.b.bridge.connect(Lane("a", WORKFLOW))
+    two.run(2 * MAX_PROBE_S)
+    assert [type(message) for message in two.a.seen] == [ChildLost]
+    assert (names(two.b), two.a.state.is_up) == ([], is_back)
+
+
 @pytest.mark.parametrize("leaves", ["a", "b"])
 def test_a_workflow_is_not_left_while_actors_depend_on_a_link(two: Two, leaves: str) -> None:
     two.child()
