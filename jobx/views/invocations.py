@@ -118,7 +118,7 @@ class TreePage(View, frozen=True, kw_only=True):
 
     Attributes:
         of: The mapper.
-        parent: The mapper as a run of its own.
+        parent: The mapper as a run of its own; None: what was read of the log lacks it.
         reading: See ``SummaryView``; there is a ``next`` then.
     """
 

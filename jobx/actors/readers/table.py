@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from jobx import questions, views
-from jobx.actors.inspection import graph, trace, trace_json
+from jobx.actors.inspection import explain, graph, trace, trace_json
+from jobx.actors.inspection.dumps import dump
 from jobx.actors.inspection.dumps.open_dumps import OpenDumps
 from jobx.actors.inspection.folding import pages, progress
 from jobx.actors.inspection.folding import timeline as timelines
@@ -15,6 +16,7 @@ from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.kept_causes import KeptCauses
 from jobx.kv.large_events import blobs_of
+from jobx.kv.requests import kept_requests
 from jobx.kv.store import Store
 from jobx.questions import Question
 
@@ -33,7 +35,10 @@ def table(folds: Folds) -> Table:
         return folds.view(store, asked, lambda columns, _: pages.tree(columns, asked))
 
     def invocations(store: Store, asked: questions.ListInvocations) -> views.InvocationPage:
-        return folds.view(store, asked, lambda columns, _: pages.invocations(columns, asked))
+        page = folds.view(store, asked, lambda columns, _: pages.invocations(columns, asked))
+        if asked.step is not None and not page.invocations:
+            _check_step(store, asked, asked.step)
+        return page
 
     def timeline(store: Store, asked: questions.GetTimeline) -> views.TimelineView:
         return folds.view(store, asked, lambda columns, _: timelines.of(columns, asked))
@@ -58,6 +63,14 @@ def answered(store: Store, question: Question[A]) -> A:
     answer: Any = table(Folds(slice_s=math.inf, part_s=math.inf))[type(question)](store, question)
     found: A = answer
     return found
+
+
+def _check_step(store: Store, asked: questions.ListInvocations, step: str) -> None:
+    """Raise InvalidInput for a step that is not in the plan of a request, if that is known."""
+    digest = kept_requests.plan_of(store, asked.workflow, asked.request_id)
+    plan = explain.plan_of(store, asked.workflow, digest)
+    if plan is not None:
+        dump.check_steps([step], plan.steps)
 
 
 def _trace(store: Store, asked: questions.GetTrace) -> views.TraceJson:

@@ -113,7 +113,7 @@ class Dump(LineMaker):
         self.owner = event.node
         self.plan = request_entity.plan(self._store, self._names[0], event.plan)
         if self.plan is not None:
-            _check_steps(self._asked.steps, self.plan.steps)
+            check_steps(self._asked.steps, self.plan.steps)
         root = ROOT, MAPPER, event.step, ROOT, 1, event.arguments
         return self._mapped(number, events.Mapped(event.at, *root, ""))
 
@@ -182,7 +182,8 @@ class Dump(LineMaker):
                 yield from open_lines(self, position, vertex, is_mapped=marks[vertex] == _MAPPED)
 
 
-def _check_steps(wanted: Sequence[str], known: Collection[str]) -> None:
+def check_steps(wanted: Sequence[str], known: Collection[str]) -> None:
+    """Raise InvalidInput for a step that a request does not have."""
     unknown = next((name for name in wanted if name not in known), None)
     if unknown is not None:
         reason = f"is no step of this request, which has {', '.join(sorted(known))}"

@@ -21,7 +21,7 @@ from jobx.actors.inspection.folding.columns import (
     state_of_kind,
 )
 from jobx.actors.inspection.folding.page_reader import Reader, Run
-from jobx.errors import InvalidInput, NotFound, Unavailable, quote
+from jobx.errors import InvalidInput, NotFound, quote
 
 _NO_BRANCH: Final = Branch()
 _ALL_FAILED: Final = Tries([1, 1, 1], [0, 0, 0])
@@ -32,18 +32,18 @@ def tree(columns: Columns, asked: questions.GetTree) -> views.TreePage:
 
     Raises:
         NotFound: There is no such mapper.
-        Unavailable: It may be in the part of the log that is still to be read.
         InvalidInput: It is no mapper, or the cursor is of another question.
     """
-    of = _mapper(asked)
-    if columns.chunks.index(of) < 0:
-        if columns.reading is not None:
-            read, count = columns.reading.events, columns.reading.of
-            raise Unavailable(f"{read:,} of {count:,} events are read, without {asked.of}", 1.0)
-        raise NotFound("invocation", f"{asked.workflow}/{asked.request_id}/{asked.of}")
-    after = -1
+    of, after = _mapper(asked), 0
     if asked.after is not None:
         after = cursors.position("after", asked.after, asked, asked.of)
+    if columns.chunks.index(of) < 0:
+        if columns.reading is None:
+            raise NotFound("invocation", f"{asked.workflow}/{asked.request_id}/{asked.of}")
+        return views.TreePage(  # it may be in the part that is still to be read
+            request_id=asked.request_id, as_of=columns.as_of, of=asked.of,
+            next=cursors.cursor(after, asked, asked.of), reading=columns.reading,
+        )  # fmt: skip
     reader = Reader(columns)
     branch = reader.block(of // BLOCK).branches.get(of % BLOCK, _NO_BRANCH)
     runs: list[views.SiblingRun] = []
@@ -67,9 +67,9 @@ def tree(columns: Columns, asked: questions.GetTree) -> views.TreePage:
 
 
 def _last(columns: Columns, branch: Branch) -> int:
-    """Return the last child of a mapper, -1 if there is none."""
+    """Return the last child of a mapper, 0 if there is none."""
     if not branch.chunks:
-        return -1
+        return 0
     index = branch.chunks[-1]
     return columns.chunks.starts[index] + columns.chunks.counts[index] - 1
 

@@ -141,10 +141,19 @@ def test_pages_of_a_part_of_a_log_lead_on_to_all_of_it() -> None:
 def test_a_mapper_may_be_in_the_part_of_a_log_that_is_still_to_be_read() -> None:
     requests, answers = Requests(1), table(Folds(part_s=-1.0))
     asked = questions.GetTree(**KEY, of="m1")
-    with pytest.raises(Unavailable, match=r"^1 of 2 events are read, without m1"):
-        answers[questions.GetTree](requests.store, asked)
     page: Any = answers[questions.GetTree](requests.store, asked)
-    assert page.reading is None
+    assert (page.parent, page.reading) == (None, views.Reading(events=1, of=2))
+    page = answers[questions.GetTree](requests.store, replace(asked, after=page.next))
+    assert (page.parent.first, page.reading) == ("m1", None)
+
+
+def test_children_that_are_still_to_be_read_are_on_the_next_page() -> None:
+    requests, answers = Requests(10), table(Folds(part_s=-1.0))
+    page: Any = answers[questions.GetTree](requests.store, questions.GetTree(**KEY))
+    assert page.runs == []
+    asked = questions.GetTree(**KEY, after=page.next)
+    page = answers[questions.GetTree](requests.store, asked)
+    assert [(run.first, run.count) for run in page.runs] == [("m1", 10)]
 
 
 def cut(path: Path) -> None:

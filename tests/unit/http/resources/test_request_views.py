@@ -33,6 +33,7 @@ def test_tag_of_another_event_is_not_taken_for_its_own(client: TestClient) -> No
         ("tree", "limit=0", "limit"),
         ("invocations", "state=lost", "state"),
         ("invocations", "step=A b", "step"),
+        ("invocations", "step=nosuch", "step"),
         ("invocations", "kind=mapper", "kind"),
         ("invocations", "colour=red", "colour"),
         ("invocations", "from=3.0", "from"),
