@@ -6,9 +6,11 @@ end ask instead.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +27,7 @@ from jobx.kv.requests.request_entity import new_id
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
 from jobx.questions import (
+    PROTOCOL,
     QUESTIONS,
     AwaitRequest,
     CancelRequest,
@@ -52,6 +55,7 @@ from jobx.questions import (
     GetTree,
     Hello,
     HttpCount,
+    KeptArguments,
     ListActors,
     ListDeadLetters,
     ListEntities,
@@ -529,3 +533,13 @@ def test_the_suite_asks_every_question() -> None:
 
 def test_every_question_has_a_view_for_its_answer() -> None:
     assert all(issubclass(answer_type(kind), View) for kind in QUESTIONS.values())
+
+
+#: The protocol, and the CRC-32 of the fields of all questions that it has.
+SPOKEN: Final = (3, 2627316963)
+
+
+def test_a_change_of_a_question_changes_the_protocol() -> None:
+    kinds = {verb: kind.__struct_fields__ for verb, kind in sorted(QUESTIONS.items())}
+    fields = json.dumps([kinds, KeptArguments.__struct_fields__])
+    assert (PROTOCOL, zlib.crc32(fields.encode())) == SPOKEN

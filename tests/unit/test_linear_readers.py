@@ -15,7 +15,7 @@ from falcon import testing
 from falcon.asgi import Request
 
 from jobx import config_loading, frames, model, values
-from jobx.errors import JobxError
+from jobx.errors import JobxError, TooLarge
 from jobx.handlers import languages
 from jobx.handlers.authoring import header
 from jobx.handlers.authoring.declaration_reading import Reading
@@ -38,7 +38,10 @@ Growing = Callable[[int], str]
 
 
 def _json(text: str) -> object:
-    found = json_bodies.decode(text.encode(), 64)
+    body = text.encode()
+    with suppress(TooLarge):
+        json_bodies.count_items(body, len(body) // 100)
+    found = json_bodies.decode(body, 64)
     values.check_value(values.from_jsonable(found))
     return found
 
@@ -128,6 +131,8 @@ JSON: Final[dict[str, Growing]] = {
     "a name again": lambda n: "{" + ",".join(f'"{i}":0' for i in range(n // 8)) + ',"0":0}',
     "escapes": lambda n: '"' + "\\" * n,
     "halves": lambda n: '"' + "\\ud800" * (n // 6) + '"',
+    "escaped text": lambda n: '["' + "\\u00e9" * (n // 6) + '"]',
+    "marks in texts": lambda n: '[":,[{' + '","[]:{' * (n // 8) + '"]',
     "digits": lambda n: "9" * n,
     "exponents": lambda n: "[" + "1e999," * (n // 6) + "0]",
     "fraction": lambda n: "0." + "1" * n,

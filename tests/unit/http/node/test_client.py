@@ -262,7 +262,7 @@ def test_cut_wait_for_a_node_that_is_away_ends(path: Path) -> None:
 @pytest.mark.parametrize(
     ("hello", "reason"),
     [
-        (encode_answer(0, Greeting(protocol=99)), "it speaks protocol 99, not 2"),
+        (encode_answer(0, Greeting(protocol=99)), f"it speaks protocol 99, not {PROTOCOL}"),
         (b"\xff\xff\xff\xff", "a frame of 4294967295 bytes"),
         (encode_error(0, Draining("stopping")), "stop"),
     ],
