@@ -91,6 +91,8 @@ _EXT_BIG_INT: Final = 1
 _EXT_DECIMAL: Final = 2
 #: What a packer begins with; it grows. msgpack's own 256 KiB take longer than most values.
 _PACK_BYTES: Final = 1 << 10
+#: What an unpacker begins with; it grows. A merge has thousands of them, which mostly read little.
+_FEED_BYTES: Final = 1 << 12
 
 
 def _default(value: object) -> object:
@@ -190,22 +192,20 @@ def unpack_foreign(body: bytes | bytearray | memoryview) -> Any:
         raise InvalidInput("packed value", f"{len(body)} bytes", str(error)) from error
 
 
-def unpacker(stream: object = None, max_bytes: int = 1 << 31, *, is_foreign: bool = False) -> Any:
-    """Return a msgpack Unpacker for values that follow each other in ``stream``.
+def unpacker(max_bytes: int = 1 << 31, *, is_foreign: bool = False) -> Any:
+    """Return a msgpack Unpacker for values that follow each other in what it is fed.
 
     Args:
-        stream: Where they are read from; None: they are fed.
         max_bytes: What may be held of one that is not complete.
         is_foreign: ``pack`` need not have made them: their maps are looked at.
     """
     return msgpack.Unpacker(
-        stream,
         timestamp=3,
         strict_map_key=False,
         ext_hook=ext_hook,
         raw=False,
         max_buffer_size=max_bytes,
-        read_size=1 << 16,
+        read_size=_FEED_BYTES,
         object_pairs_hook=map_of_pairs if is_foreign else None,
     )
 

@@ -6,6 +6,7 @@ import enum
 import json
 import math
 import random
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,17 @@ def test_values_that_follow_each_other_are_read_one_by_one(several: list[Any]) -
     pack, reader = values.packer(), values.unpacker()
     reader.feed(b"".join(map(pack, several)))
     assert _same(list(reader), several)
+
+
+def test_many_unpackers_that_read_little_hold_little() -> None:
+    tracemalloc.start()
+    try:
+        kept = [values.unpacker() for _ in range(100)]
+        own = tracemalloc.Filter(inclusive=True, filename_pattern=values.__file__)
+        traces = tracemalloc.take_snapshot().filter_traces([own]).traces
+    finally:
+        tracemalloc.stop()
+    assert 0 < sum(trace.size for trace in traces) < len(kept) * (64 << 10)
 
 
 @pytest.mark.parametrize(
