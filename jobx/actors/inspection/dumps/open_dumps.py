@@ -34,10 +34,13 @@ class _Open:
         self._number = -1
         self._last = b""
 
-    def chunk(self, number: int) -> DumpChunk:
-        """Return the next chunk, or the last one again; the one behind the end is empty."""
+    def check(self, number: int) -> None:
+        """Raise InvalidInput if a chunk is neither the last one nor the next."""
         if number not in (self._number, self._number + 1):
             raise InvalidInput("number", str(number), f"the next chunk is {self._number + 1}")
+
+    def chunk(self, number: int) -> DumpChunk:
+        """Return the next chunk, or the last one again; the one behind the end is empty."""
         if number != self._number:
             self._last = next(self._chunks, b"")
             self._number = number
@@ -92,17 +95,15 @@ class OpenDumps:
         return not one.lock.locked() and self._now() - one.read_at > IDLE_S
 
     def _chunk(self, dump_id: str, found: _Open, number: int) -> DumpChunk:
-        is_over = True
-        try:
-            with found.lock:
+        with found.lock:
+            found.check(number)  # a wrong one ends nothing
+            is_over = True
+            try:
                 chunk = found.chunk(number)
+                is_over = chunk.is_last
+            finally:
                 found.read_at = self._now()
-            is_over = chunk.is_last
-        except InvalidInput:
-            is_over = False
-            raise
-        finally:
-            if is_over:
-                with self._lock:
-                    self._open.pop(dump_id, None)
+                if is_over:
+                    with self._lock:
+                        self._open.pop(dump_id, None)
         return chunk

@@ -79,3 +79,10 @@ def test_a_log_that_cannot_be_read_on_ends_its_dump(bench: Bench) -> None:
     with pytest.raises(NotFound):
         bench.read(DumpChunk(dump_id="absent", data=b"", is_last=False), 1)
     assert bench.read(first, 1).data  # its page was read before
+
+
+def test_a_dump_that_is_refused_takes_no_room(bench: Bench) -> None:
+    asked = GetDump(workflow="w", request_id="r1", steps=("nosuch",))
+    for _ in range(open_dumps.MOST + 1):
+        with pytest.raises(InvalidInput, match="nosuch"):
+            bench.dumps.begin(bench.sample.store, bench.sample.blobs, asked)
