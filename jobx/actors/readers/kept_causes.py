@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from functools import partial
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -19,13 +19,15 @@ from jobx.kv.store import Store
 from jobx.questions import ExplainRequest
 from jobx.views import ExplainView, Reading
 
-V = TypeVar("V")
 Key: TypeAlias = tuple[str, str, float]
 
 #: Answers that are kept …
 MOST: Final = 32
-#: … and logs of which a part has been read.
+#: … and logs of which a part has been read. Others take their places …
 MOST_BEGUN: Final = 2
+#: … when they are read to their end, or nobody has asked for so long: else three whose readers take
+#: turns would begin again and again.
+WANTED_S: Final = 20.0
 #: Events between two looks at the clock.
 _STEP: Final = 1000
 
@@ -41,7 +43,8 @@ class KeptCauses:
         self._part_s = part_s
         self._lock = threading.Lock()
         self._answers: OrderedDict[Key, ExplainView] = OrderedDict()
-        self._begun: OrderedDict[Key, CauseFold] = OrderedDict()
+        #: Each with the time until which its place is its own.
+        self._begun: dict[Key, tuple[CauseFold, float]] = {}
 
     def explain(self, store: Store, asked: ExplainRequest) -> ExplainView:
         """Return why a request has ended, by as much of its log as is read in this time.
@@ -64,13 +67,15 @@ class KeptCauses:
                 causes_of=lambda *_: self._read_on(store, key, until),
             )
             if request.is_done and request.state != "succeeded" and found.reading is None:
-                _keep(self._answers, key, found, MOST)
+                self._keep(key, found)
                 self._begun.pop(key, None)
             return found
 
     def _read_on(self, store: Store, key: Key, until: float) -> Found:
-        fold = self._begun.get(key) or CauseFold(partial(explain.plan_of, store, key[0]))
-        _keep(self._begun, key, fold, MOST_BEGUN)
+        if key in self._begun:
+            fold, _ = self._begun.pop(key)
+        else:
+            fold = CauseFold(partial(explain.plan_of, store, key[0]))
         reading = None
         for number, body in event_log.bodies(store, *key[:2], fold.as_of):
             fold.take(number, body)
@@ -80,12 +85,21 @@ class KeptCauses:
                     reading = Reading(events=number + 1, of=count)
                     break
         fold.flush()
+        self._leave_begun(key, fold, is_read=reading is None)
         return fold.causes, reading
 
+    def _leave_begun(self, key: Key, fold: CauseFold, *, is_read: bool) -> None:
+        """Keep what was read of a log, if there is room."""
+        now = time.monotonic()
+        if len(self._begun) == MOST_BEGUN:
+            least = min(self._begun, key=lambda one: self._begun[one][1])
+            if self._begun[least][1] <= now:
+                del self._begun[least]
+        if len(self._begun) < MOST_BEGUN:
+            self._begun[key] = fold, 0.0 if is_read else now + WANTED_S
 
-def _keep(kept: OrderedDict[Key, V], key: Key, value: V, most: int) -> None:
-    """Keep a value as the last one; forget the first if there are too many."""
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > most:
-        kept.popitem(last=False)
+    def _keep(self, key: Key, found: ExplainView) -> None:
+        """Keep an answer; forget the one that was asked for longest ago if there are too many."""
+        self._answers[key] = found
+        if len(self._answers) > MOST:
+            self._answers.popitem(last=False)
