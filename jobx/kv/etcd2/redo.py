@@ -1,8 +1,8 @@
 """The writes of a unit that follow its guard. Whoever reads a guard does them, if nobody has.
 
 Each is conditional: it leaves alone what is newer than the guard. So it does not matter how often,
-and how late, they are done, except that a key that somebody removed again may come back; the keys
-for which that can happen only say that there is something to look at.
+and how late, they are done, except that a key that somebody removed again may come back. Keys of
+requests only say that there is something to look at; an entity has to be deleted again.
 """
 
 from __future__ import annotations
