@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from falcon.asgi import Request, Response
 
-from jobx import questions
+from jobx import questions, views
 from jobx.errors import InvalidInput, quote
 from jobx.http.reading import headers
 from jobx.http.resources.graphs import RequestPath
@@ -30,8 +30,7 @@ _BARS: Final = 10_000
 async def summary(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with what a request has done so far."""
     view = await site.node.call(questions.GetSummary(**key_of(workflow, request_id)))
-    results.send_json(resp, view)
-    encoding.tag_as(req, resp, view.as_of)
+    _send(req, resp, view)
 
 
 async def tree(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
@@ -39,8 +38,7 @@ async def tree(site: Site, req: Request, resp: Response, workflow: str, request_
     question = tree_question(site, req, key_of(workflow, request_id))
     held.hold_page(req, question.limit)
     view = await site.node.call(question)
-    results.send_json(resp, view)
-    encoding.tag_as(req, resp, view.as_of)
+    _send(req, resp, view)
 
 
 async def invocations(
@@ -50,8 +48,7 @@ async def invocations(
     question = invocations_question(site, req, key_of(workflow, request_id))
     held.hold_page(req, question.limit)
     view = await site.node.call(question)
-    results.send_json(resp, view)
-    encoding.tag_as(req, resp, view.as_of)
+    _send(req, resp, view)
 
 
 async def timeline(
@@ -61,8 +58,21 @@ async def timeline(
     question = timeline_question(req, key_of(workflow, request_id))
     held.hold_page(req, _BARS)
     view = await site.node.call(question)
+    _send(req, resp, view)
+
+
+def _send(
+    req: Request,
+    resp: Response,
+    view: views.SummaryView | views.TreePage | views.InvocationPage | views.TimelineView,
+) -> None:
+    """Answer with a view, tagged with its last event; one of a part of a log has a tag of its own.
+
+    A view that ends there may have been of all of the log, when that was shorter.
+    """
     results.send_json(resp, view)
-    encoding.tag_as(req, resp, view.as_of)
+    tag = view.as_of if view.reading is None else f"{view.as_of}-{view.reading.of}"
+    encoding.tag_as(req, resp, tag)
 
 
 def tree_question(site: Site, req: Request, key: RequestPath) -> questions.GetTree:

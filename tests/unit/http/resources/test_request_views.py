@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from falcon.testing import TestClient
 
+from jobx.actors.inspection.folding import pages
+from jobx.views import InvocationPage, Reading
 from tests.unit.http.resources.test_requests import submit
 
 VIEWS = ("summary", "tree", "invocations", "timeline")
@@ -57,3 +59,15 @@ def test_what_is_wrong_in_a_query_is_named(
 def test_absent_mapper_has_no_tree(client: TestClient) -> None:
     path = f"/request/texts/{submit(client, 'count', text='a')}/tree"
     assert client.simulate_get(path, params={"of": "m7"}).status_code == 404
+
+
+def test_view_of_a_part_of_a_log_has_a_tag_of_its_own(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='a b')}/invocations"
+    whole = client.simulate_get(path)
+    tag, as_of = whole.headers["ETag"], whole.json["as_of"]
+    part = InvocationPage(as_of=as_of, reading=Reading(events=as_of + 1, of=5000))
+    monkeypatch.setattr(pages, "invocations", lambda *_: part)
+    answer = client.simulate_get(path, headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.headers["ETag"]) == (200, f'W/"{as_of}-5000"')
