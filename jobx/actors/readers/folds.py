@@ -50,6 +50,12 @@ class _Entry:
         self.lock = threading.Lock()
         self.columns: Fold | ViewFile | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the columns take."""
+        columns = self.columns  # whoever has the lock may leave them now
+        return columns.size_bytes if columns is not None else 0
+
     def leave(self) -> None:
         """Forget the columns."""
         if isinstance(self.columns, ViewFile):
@@ -109,6 +115,8 @@ class Folds:
                 entry.leave()
                 self._remove(key)
                 found = self._made(store, key, request, entry, make, until=until)
+            if self._entries.get(key) is not entry:  # another question has made room
+                entry.leave()
         self._make_room(key)
         return found
 
@@ -179,15 +187,15 @@ class Folds:
         """Forget the requests that were asked for longest ago; ``key`` stays."""
         with self._lock:
             found = self._entries.items()
-            size_bytes = sum(one.columns.size_bytes for _, one in found if one.columns)
+            size_bytes = sum(entry.size_bytes for _, entry in found)
             for other, entry in list(found):
                 if len(self._entries) <= MOST and size_bytes <= MOST_BYTES:
                     return
                 if other != key and entry.lock.acquire(blocking=False):
-                    size_bytes -= entry.columns.size_bytes if entry.columns else 0
+                    size_bytes -= entry.size_bytes
+                    del self._entries[other]
                     entry.leave()
                     entry.lock.release()
-                    del self._entries[other]
 
 
 def _of_whole(make: Make[V], columns: Columns, request: RequestView) -> V:

@@ -317,3 +317,20 @@ def test_all_of_a_log_is_read_when_its_views_are_prepared(tmp_path: Path) -> Non
     with ThreadPoolExecutor() as threads:
         asyncio.run(prepare(threads))
     assert views_file.exists()
+
+
+@pytest.mark.usefixtures("long")
+def test_file_of_a_request_that_was_forgotten_meanwhile_is_closed(tmp_path: Path) -> None:
+    requests, kept = Requests(10), Folds(BlobFolder(tmp_path))
+    requests.finish()
+    succeeded(table(kept), requests)
+    kept._entries.clear()
+    entry = kept._entry(("w", "r", 1.0))
+
+    def forget(columns: Any, _: Any) -> Any:
+        kept._entries.clear()
+        return columns
+
+    columns = kept.view(requests.store, SUMMARY, forget)
+    assert isinstance(columns, view_file.ViewFile)
+    assert entry.columns is None
