@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from jobx import values
-from jobx.errors import JobxError, StoreRefused
+from jobx.errors import JobxError
 from jobx.handlers.blobs.blob_file import BlobFile
-from jobx.handlers.blobs.shared import Folder, open_blob
+from jobx.handlers.blobs.shared import Folder
+from jobx.handlers.pairs import run_reader
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
 from jobx.questions import KeptArguments
@@ -133,19 +134,12 @@ class RootInputs:
 
         Raises:
             InvalidInput: They are not valid arguments.
-            StoreRefused: They cannot be read.
+            BlobDamaged: They are missing, or not what was written.
+            BlobUnreadable: They are there and cannot be read.
             JobxError: They cannot be fetched from the shared place of blobs.
         """
-        item = payload.inline
-        if item is None:
-            folder = str(self._blobs.path(workflow, request_id))
-            blob = payload.blob or BLOB, payload.size_bytes, payload.checksum
-            try:
-                with open(open_blob(self._blobs.readable(folder), *blob), "rb") as file:
-                    item = file.read()
-            except OSError as error:
-                raise StoreRefused(f"{folder}/{blob[0]}", error.strerror or str(error)) from error
-        return values.outline(item)
+        folder = self._blobs.readable(str(self._blobs.path(workflow, request_id)))
+        return values.outline(run_reader.whole(payload, folder))
 
     def readable(self, folder: str) -> Folder:
         """Return a folder of blobs for reading; see ``BlobFolder.readable``."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobx import values
-from jobx.errors import ArgumentsRefused, InvalidInput, StoreFull
+from jobx.errors import ArgumentsRefused, BlobDamaged, InvalidInput, StoreFull
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.pairs.root_input import BLOB, RootInputs, chunk, outline, outlined, pack
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -53,6 +53,21 @@ def test_large_arguments_are_a_blob_and_small_ones_are_not(tmp_path: Path) -> No
     assert inputs.outline("w", "r2", payload) == {"a": "x" * 1000}
     inputs.drop("w", "r2")
     assert not (tmp_path / "w" / "r2").exists()
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_damage_of_large_arguments_is_not_taken_for_a_mistake_of_who_asks(
+    tmp_path: Path, damage: str
+) -> None:
+    inputs = RootInputs(BlobFolder(tmp_path), inline_bytes=1000)
+    item = pack({"a": "x" * 1000})
+    payload, blob = chunk(inputs.keep("w", "r", item)), tmp_path / "w" / "r" / BLOB
+    if damage == "gone":
+        blob.unlink()
+    else:
+        blob.write_bytes(item[:-1] if damage == "cut" else item[:-1] + b"y")
+    with pytest.raises(BlobDamaged):
+        inputs.outline("w", "r", payload)
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
