@@ -185,7 +185,11 @@ def instant(wall_at: float | None) -> str:
     """Return a wall-clock instant in local time, or nothing for None."""
     if wall_at is None:
         return ""
-    return datetime.datetime.fromtimestamp(wall_at).astimezone().isoformat(" ", "seconds")
+    try:
+        moment = datetime.datetime.fromtimestamp(wall_at).astimezone()
+    except (OverflowError, OSError, ValueError):  # a clock that was far off
+        return f"{wall_at:g} s after 1970"
+    return moment.isoformat(" ", "seconds")
 
 
 def delivery(sent: Delivery) -> str:

@@ -258,3 +258,8 @@ def test_a_row_whose_words_are_too_long_for_a_terminal_is_a_line_a_cell(
 def test_a_table_that_fits_a_terminal_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = _Screen(monkeypatch, 80).show(["id", "state"], [ID, "failed"])
     assert lines == [f"{'id':26}  state", f"{ID}  failed"]
+
+
+@pytest.mark.parametrize("wall_at", [1e12, -1e14, 1e20, float("inf"), float("nan")])
+def test_instant_of_a_clock_that_was_far_off_is_shown_as_seconds(wall_at: float) -> None:
+    assert render.instant(wall_at) == f"{wall_at:g} s after 1970"
