@@ -11,7 +11,8 @@ from jobx.errors import InvalidInput, quote
 from jobx.questions import OfRequest
 
 _NAME = re.compile("([mcr])(0|[1-9][0-9]{0,17})")
-_CURSOR = re.compile("([0-9]{1,18})[.]([0-9a-f]{8})")
+#: A position is up to three times a vertex.
+_CURSOR = re.compile("([0-9]{1,19})[.]([0-9a-f]{8})")
 
 
 def cursor(position: int, asked: OfRequest[Any], *filters: str | None) -> str:

@@ -138,6 +138,15 @@ def test_pages_of_a_part_of_a_log_lead_on_to_all_of_it() -> None:
     assert found == [f"m{vertex}" for vertex in range(2501)]
 
 
+def test_page_behind_the_last_invocation_of_a_part_leads_on() -> None:
+    requests, answers = long_log(), table(Folds(part_s=-1.0))
+    asked = questions.ListInvocations(**KEY, start=f"m{'9' * 18}")
+    page: Any = answers[type(asked)](requests.store, asked)
+    while page.next is not None:
+        page = answers[type(asked)](requests.store, replace(asked, start=page.next))
+    assert (page.invocations, page.reading) == ([], None)
+
+
 def test_a_mapper_may_be_in_the_part_of_a_log_that_is_still_to_be_read() -> None:
     requests, answers = Requests(1), table(Folds(part_s=-1.0))
     asked = questions.GetTree(**KEY, of="m1")
