@@ -1,8 +1,8 @@
-"""Pairs in memory, grouped by key."""
+"""Many pairs in memory, grouped by key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -16,22 +16,22 @@ from jobx.handlers.pairs.checking import (
     SLICE_BYTES,
     SMALL_BITS,
     checked,
-    is_plain,
     no_pair,
 )
 from jobx.handlers.pairs.columns import BLOCK, Block
-from jobx.handlers.pairs.ordering import BY_KEY, are_distinct, ordered
+from jobx.handlers.pairs.ordering import BY_KEY, are_distinct, is_ascending, ordered
 from jobx.key_hashes import HashCounts
 from jobx.values import Key, Pair, Value
 
 #: Approximate memory of a short value.
 VALUE_BYTES: Final = 64
 #: Approximate memory of a key.
-_KEY_BYTES: Final = 200
+KEY_BYTES: Final = 200
 #: In place of the value of a key that has several.
 _SEVERAL: Final = object()
 _PAIR: Final = 2
-_PLAIN: Final = msgspec.msgpack.Encoder()
+#: Packs what is plain, quicker than ``values.pack`` does.
+PLAIN: Final = msgspec.msgpack.Encoder()
 
 
 class Held:
@@ -70,6 +70,32 @@ class Held:
         self._is_plain = True
         self.size_bytes = 0
 
+    @classmethod
+    def of_lists(
+        cls,
+        lists: dict[Any, list[Value]],
+        names: dict[Any, Key],
+        hashes: HashCounts | None,
+        is_plain: bool,
+    ) -> Held:
+        """Return the pairs of a dict of lists, which is not used after that.
+
+        Args:
+            lists: Values by the identity of their key.
+            names: The keys of identities that are not the key itself.
+            hashes: Of keys that may share theirs, if there are any.
+            is_plain: All keys and values are of types that msgspec packs as ``values.pack`` does.
+        """
+        held = cls()
+        held._names, held._hashes, held._is_plain = names, hashes, is_plain
+        held._lists = {key: listed for key, listed in lists.items() if len(listed) > 1}
+        held._one = {
+            key: _SEVERAL if len(listed) > 1 else listed[0] for key, listed in lists.items()
+        }
+        if is_plain and not held._lists and is_ascending(list(lists)):
+            held._pairs, held._one = list(held._one.items()), {}
+        return held
+
     def __bool__(self) -> bool:
         return bool(self._pairs or self._one)
 
@@ -94,7 +120,7 @@ class Held:
             count += more
             is_more = count == SLICE or weight_bytes > SLICE_BYTES
         keys = len(self._pairs) + len(self._one) - keys
-        self.size_bytes += count * VALUE_BYTES + keys * _KEY_BYTES + weight_bytes
+        self.size_bytes += count * VALUE_BYTES + keys * KEY_BYTES + weight_bytes
         return count, is_more
 
     def _take_ascending(self, yielded: Iterator[object]) -> Iterator[object] | None:
@@ -163,7 +189,11 @@ class Held:
                             lists[key] = [one[key], value]
                             one[key] = _SEVERAL
                             continue
-                        if is_plain(key):
+                        if (
+                            key.bit_length() <= SMALL_BITS
+                            if kind is int
+                            else len(key) < SHORT and key.isascii()
+                        ):
                             one[key] = value
                             continue
             weight_bytes += self._take_checked(pair, first + count - 1)
@@ -200,15 +230,26 @@ class Held:
 
     def _scatter(self) -> None:
         """Put the pairs into the dict."""
-        one, pairs = self._one, self._pairs
-        self._pairs = []
-        if self._is_sorted:
-            one.update(pairs)
-            return
-        self._is_sorted = True
+        pairs = self._pairs
+        if pairs:
+            self._pairs = []
+            if self._is_sorted:
+                self._one.update(pairs)
+            else:
+                self._is_sorted = True
+                self._spread(pairs)
+
+    def _spread(self, pairs: list[Any]) -> None:
+        """Put plain pairs into the dict, behind what is there."""
+        one, lists = self._one, self._lists
+        listed_under = lists.get
         for key, value in pairs:
-            if key in one:
-                self._extend(key, [value])
+            listed = listed_under(key)
+            if listed is not None:
+                listed.append(value)
+            elif key in one:
+                lists[key] = [one[key], value]
+                one[key] = _SEVERAL
             else:
                 one[key] = value
 
@@ -217,48 +258,65 @@ class Held:
 
         Returns False, and changes nothing, if too many keys would have the same hash.
         """
-        if self._hashes is None:
-            self._hashes = other._hashes
-        elif other._hashes is not None and not self._hashes.joined(other._hashes):
-            return False
+        if other._hashes is not None:
+            if self._hashes is None:
+                self._hashes = other._hashes
+            elif not self._hashes.joined(other._hashes):
+                return False
         self._is_plain &= other._is_plain
         self.size_bytes += other.size_bytes
-        if not self:
-            self._pairs, self._is_sorted = other._pairs, other._is_sorted
+        pairs, more = self._pairs, other._pairs
+        if not pairs and not self._one:
+            self._pairs, self._is_sorted = more, other._is_sorted
             self._one, self._lists, self._names = other._one, other._lists, other._names
-        elif self._pairs and other._pairs and _kind(self._pairs) is _kind(other._pairs):
+        elif len(pairs) > BLOCK < len(more) and _kind(pairs) is _kind(more):
             self._is_sorted = False
-            self._pairs += other._pairs
+            pairs += more
         else:
             self._scatter()
-            other._scatter()
-            self._absorb_dict(other)
+            if more:
+                self._spread(more)
+            else:
+                self._absorb_dict(other)
         return True
 
     def _absorb_dict(self, other: Held) -> None:
         one, lists, theirs = self._one, self._lists, other._lists
-        self._names = other._names | self._names
+        if other._names:
+            self._names = other._names | self._names
         if one.keys().isdisjoint(other._one):
             one |= other._one
             lists |= theirs
             return
+        listed_under = lists.get
         for identity, value in other._one.items():
-            if identity in one:
-                self._extend(identity, theirs[identity] if value is _SEVERAL else [value])
+            listed = listed_under(identity)
+            if listed is None and identity not in one:
+                one[identity] = value
+                if value is _SEVERAL:
+                    lists[identity] = theirs[identity]
                 continue
-            one[identity] = value
+            if listed is None:
+                listed = lists[identity] = [one[identity]]
+                one[identity] = _SEVERAL
             if value is _SEVERAL:
-                lists[identity] = theirs[identity]
+                listed += theirs[identity]
+            else:
+                listed.append(value)
 
     def __iter__(self) -> Iterator[tuple[Key, list[Value]]]:
         """Yield the keys in the order of their arrival, each with all its values."""
         if self._pairs and not self._is_sorted:
             self._scatter()
         if self._pairs:
-            return ((key, [value]) for key, value in self._pairs)
+            return _listed(self._pairs)
         one, lists, names = self._one, self._lists, self._names
-        if not names and not lists:
-            return ((key, [value]) for key, value in one.items())
+        if not lists and not names:
+            return _listed(one.items())
+        if not names:
+            return (
+                (key, lists[key] if value is _SEVERAL else [value]) for key, value in one.items()
+            )
         return (
             (names.get(identity, identity), lists[identity] if value is _SEVERAL else [value])
             for identity, value in one.items()
@@ -275,8 +333,11 @@ class Held:
             return Block(self._pairs, True)
         if not self._lists:
             return Block(ordered(self._one, self._names), True)
-        one = {key: [value] for key, value in self._one.items()}
-        return Block(ordered(one | self._lists, self._names), False)
+        lists = self._lists
+        listed = {
+            key: lists[key] if value is _SEVERAL else [value] for key, value in self._one.items()
+        }
+        return Block(ordered(listed, self._names), False)
 
     def packed(self, pack: Callable[[object], bytes]) -> bytes:
         """Return the keys with their values, packed, in no order.
@@ -287,10 +348,16 @@ class Held:
         if not self._is_plain:
             return pack(self.in_order().listed())
         if self._lists or len(self._pairs) + len(self._one) <= BLOCK:
-            return _PLAIN.encode(dict(self))
+            return PLAIN.encode(dict(self))
         keys, column = zip(*(self._pairs or self._one.items()), strict=True)
-        return _PLAIN.encode([(len(keys), keys, column)])
+        return PLAIN.encode([(len(keys), keys, column)])
 
 
 def _kind(pairs: list[Pair]) -> type:
     return type(pairs[0][0])
+
+
+def _listed(pairs: Collection[Pair]) -> Iterator[tuple[Key, list[Value]]]:
+    if len(pairs) <= BLOCK:
+        return iter([(key, [value]) for key, value in pairs])  # quicker than a generator
+    return ((key, [value]) for key, value in pairs)

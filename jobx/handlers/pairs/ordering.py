@@ -39,3 +39,10 @@ def are_distinct(items: Sequence[Sequence[Any]]) -> bool:
     """Tell whether certainly no key of items that are in order is there twice."""
     keys = list(map(BY_KEY, items))
     return not any(map(operator.eq, keys, islice(keys, 1, None)))
+
+
+def is_ascending(keys: Sequence[Any]) -> bool:
+    """Tell whether keys are all text or all numbers of one type, each above the one before."""
+    if len(set(map(type, keys))) != 1:
+        return False
+    return all(map(operator.lt, keys, islice(keys, 1, None)))

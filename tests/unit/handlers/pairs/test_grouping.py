@@ -90,6 +90,56 @@ def test_absorbing_is_the_same_as_taking_everything_at_once(
     assert repr(_grouped(left)) == repr(_grouped(by_place))
 
 
+ODD: list[Any] = [(1.0, "a"), (True, "b"), (1, "c"), (-0.0, "d"), ("1", "e"), (b"1", "f"), (7, "g")]
+ASCENDING: list[Any] = [(number, number) for number in range(4 * SLICE)]
+#: Outputs of which some are few pairs, and others slices of keys of one value each and more.
+OUTPUTS = {
+    "none": [],
+    "few": ODD,
+    "ascending": ASCENDING,
+    "descending": ASCENDING[::-1],
+    "many then odd": ASCENDING + ODD,
+    "odd then many": ODD + ASCENDING,
+    "text": [(f"k{number:05}", None) for number in range(4 * SLICE + 1)],
+}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("none", "ascending"),
+        ("few", "ascending"),
+        ("ascending", "few"),
+        ("ascending", "descending"),
+        ("many then odd", "ascending"),
+        ("text", "odd then many"),
+    ],
+)
+def test_few_and_many_keys_are_absorbed_alike(tmp_path: Path, left: str, right: str) -> None:
+    pairs = OUTPUTS[left] + OUTPUTS[right]
+    plain: dict[Any, tuple[Any, list[Any]]] = {}
+    for key, value in pairs:
+        plain.setdefault(values.key_identity(key), (key, []))[1].append(value)
+    expected = sorted(plain.values(), key=lambda item: values.sort_key(item[0]))
+    groups, more = _groups(tmp_path), _groups(tmp_path)
+    groups.fill(iter(OUTPUTS[left]))
+    more.fill(iter(OUTPUTS[right]))
+    groups.absorb(more)
+    unordered = [(key, list(listed)) for key, listed in groups.grouped(in_order=False)]
+    assert repr(sorted(unordered, key=lambda item: values.sort_key(item[0]))) == repr(expected)
+    assert repr(_grouped(groups)) == repr(expected)
+    groups.spill()
+    assert repr(_grouped(groups)) == repr(expected)
+
+
+@pytest.mark.parametrize("before", [0, SLICE - 1, SLICE, 4 * SLICE, 6 * SLICE], ids=str)
+def test_a_pair_behind_many_keys_is_refused_with_its_index(tmp_path: Path, before: int) -> None:
+    pairs = [(number, None) for number in range(before)]
+    with pytest.raises(Misuse, match=f"pair {before} ") as refused:
+        _groups(tmp_path).fill(iter([*pairs, ({1}, 1)]))
+    assert refused.value.args[2] == before
+
+
 def test_a_hot_key_is_given_as_a_sized_sequence_that_can_be_read_again(tmp_path: Path) -> None:
     groups = _groups(tmp_path, spill_bytes=50_000)
     groups.fill(("hot", number) for number in range(20_000))

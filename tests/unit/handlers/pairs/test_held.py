@@ -75,6 +75,14 @@ def test_ascending_keys_of_several_parts_are_put_in_order() -> None:
     assert held.in_order() == (ASCENDING, True)
 
 
+@pytest.mark.parametrize("pairs", [ASCENDING, ASCENDING[::-1], [("b", 1), ("a", 2), ("b", 3)]])
+def test_lists_are_held_as_their_pairs_would_be(pairs: list[Any]) -> None:
+    lists = dict(_grouped(pairs))
+    held = Held.of_lists(lists, {}, None, is_plain=True)
+    assert list(held) == list(lists.items())
+    assert held.in_order() == _held(pairs).in_order()
+
+
 def test_keys_of_one_value_each_are_pairs_in_whatever_order_they_came() -> None:
     shuffled = random.Random(1).sample(ASCENDING, len(ASCENDING))
     assert _held(shuffled).in_order() == (ASCENDING, True)

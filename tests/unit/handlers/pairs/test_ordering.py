@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobx import values
-from jobx.handlers.pairs.ordering import are_distinct, ordered
+from jobx.handlers.pairs.ordering import are_distinct, is_ascending, ordered
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,11 @@ def test_keys_of_all_types_stand_in_the_order_of_values() -> None:
 
 def test_keys_of_types_that_do_not_compare_need_no_names() -> None:
     assert ordered({"b": 1, 2: 2, b"c": 3, "a": 4}, {}) == [(2, 2), ("a", 4), ("b", 1), (b"c", 3)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [([1, 2], True), (["a", "b"], True), ([2, 1], False), ([1, 1], False), ([1, 2.0], False)],
+)
+def test_keys_ascend_if_each_is_above_the_one_before(keys: list[Any], expected: bool) -> None:
+    assert is_ascending(keys) is expected
