@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 #: Most label sets of one metric.
 MOST_LABEL_SETS: Final = 1_000
@@ -105,8 +105,8 @@ class Histogram:
         return list(accumulate(self.counts))
 
 
-class Counts(Generic[C]):
-    """The cells of one metric, by the values of its labels.
+class Counts(dict[tuple[str, ...], C]):
+    """The cells of one metric, by the values of its labels; a cell is made when it is looked up.
 
     Args:
         new: Makes a cell.
@@ -115,20 +115,16 @@ class Counts(Generic[C]):
         most: Most label sets before those values become ``other``.
     """
 
-    __slots__ = ("_most", "_named", "_new", "cells")
+    __slots__ = ("_most", "_named", "_new")
 
     def __init__(self, new: Callable[[], C], named: int = 0, most: int = MOST_LABEL_SETS) -> None:
-        self.cells: dict[tuple[str, ...], C] = {}
+        super().__init__()
         self._new = new
         self._named = named
         self._most = most
 
-    def of(self, *labels: str) -> C:
-        """Return the cell of some labels."""
-        cell = self.cells.get(labels)
-        return cell if cell is not None else self._add(labels)
-
-    def _add(self, labels: tuple[str, ...]) -> C:
-        if len(self.cells) >= self._most:
+    def __missing__(self, labels: tuple[str, ...]) -> C:
+        """Return the new cell of some labels, or the one that they share with others."""
+        if len(self) >= self._most:
             labels = (OTHER,) * (self._named or len(labels)) + labels[self._named or len(labels) :]
-        return self.cells.setdefault(labels, self._new())
+        return self.setdefault(labels, self._new())

@@ -39,7 +39,8 @@ class FrameWriter:
             is_alone: No other one will come in this turn, so it is written at once.
         """
         if is_alone or len(frame) > JOINED_BYTES:
-            self.flush()
+            if self._frames:
+                self.flush()
             self._send(frame)
             return
         if not self._frames:

@@ -175,10 +175,15 @@ class PlanStep(Entity, frozen=True, kw_only=True, dict=True):
         return tuple(dict.fromkeys(ref.required_capability for ref in self.handlers()))
 
 
-class Plan(Entity, frozen=True, kw_only=True):
+class Plan(Entity, frozen=True, kw_only=True, dict=True):
     """All steps of a workflow with the handler versions that a request pins at its start."""
 
     steps: dict[str, PlanStep]
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """The capabilities that its steps require, of one node or of several."""
+        return frozenset(ref.required_capability for ref in self.handlers())
 
     def handlers(self) -> Iterator[HandlerRef]:
         """Yield the handlers of all steps."""

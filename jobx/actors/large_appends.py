@@ -55,6 +55,9 @@ class LargeAppends:
         loop: The node's event loop.
         join: Called with each append in its turn, once its event is a pointer.
         refuse: Called with an append that cannot be written; those after it are dropped.
+
+    Attributes:
+        held: What is held, by request.
     """
 
     def __init__(
@@ -69,37 +72,32 @@ class LargeAppends:
         self._join = join
         self._refuse = refuse
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="large-events")
-        self._held: dict[RequestKey, _Held] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is held."""
-        return not self._held
+        self.held: dict[RequestKey, _Held] = {}
 
     def holds(self, key: RequestKey, append: Append) -> bool:
         """Hold an append if it has a large event, or follows one; return whether it is held."""
-        held = self._held.get(key)
+        held = self.held.get(key)
         if held is not None:
             held.appends.append(append)
             return True
         if self._store is None or not is_large(append.unit):
             return False
-        self._held[key] = held = _Held([append])
+        self.held[key] = held = _Held([append])
         self._place(key, held)
         return True
 
     def forget(self, key: RequestKey) -> None:
         """Drop the appends of a request."""
-        self._held.pop(key, None)
+        self.held.pop(key, None)
 
     def close(self) -> None:
         """Begin no further blob."""
-        self._held.clear()
+        self.held.clear()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _place(self, key: RequestKey, held: _Held) -> None:
         """Write the blob of the first append, unless it was dropped meanwhile."""
-        if self._store is not None and self._held.get(key) is held:
+        if self._store is not None and self.held.get(key) is held:
             place = partial(self._store.placed, held.appends[0].unit)
             call = self._loop.run_in_executor(self._threads, place)
             call.add_done_callback(partial(self._placed, key, held))
@@ -108,7 +106,7 @@ class LargeAppends:
         if call.cancelled():  # by close
             return
         error = call.exception()
-        if self._held.get(key) is not held:
+        if self.held.get(key) is not held:
             return
         first = held.appends[0]
         if error is None:

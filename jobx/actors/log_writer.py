@@ -28,6 +28,7 @@ from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.threads import SerialThread
 from jobx.errors import InternalError, JobxError, OutcomeUnknown, StoreUnavailable
 from jobx.kv import keys
+from jobx.kv.large_events import is_large
 from jobx.kv.requests import lives
 from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Write
 from jobx.system.backoff import doubled
@@ -166,7 +167,10 @@ class LogWriter:
         its log never continues after a gap.
         """
         append = Append(owner, number, writes, urgent)
-        if key not in self._refused and not self._large.holds(key, append):
+        if key in self._refused:
+            return
+        may_be_held = bool(self._large.held) or is_large(writes)
+        if not (may_be_held and self._large.holds(key, append)):
             self._join(key, append)
 
     def _join(self, key: RequestKey, append: Append) -> None:
@@ -232,7 +236,7 @@ class LogWriter:
 
     async def drain(self, is_over: Callable[[], bool]) -> bool:
         """Wait until everything is written; False if ``is_over`` said first that time is up."""
-        while self._pending or self._flight or not self._large.is_empty:
+        while self._pending or self._flight or self._large.held:
             if is_over():
                 return False
             await asyncio.sleep(0.005)

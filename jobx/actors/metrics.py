@@ -64,13 +64,8 @@ class Metrics:
 
     def request_ended(self, workflow: str, job: str, outcome: str, took_s: float) -> None:
         """Count a request that ended."""
-        self.ended.of(workflow, job, outcome).add()
-        self.request_s.of(workflow, job).observe(took_s)
-
-    def event(self, size_bytes: int) -> None:
-        """Count an event of a log."""
-        self.events += 1
-        self.event_bytes += size_bytes
+        self.ended[workflow, job, outcome].value += 1
+        self.request_s[workflow, job].observe(took_s)
 
     def committed(self, took_s: float, is_fault: bool) -> None:
         """Count a commit, and whether the store failed."""
@@ -92,8 +87,8 @@ class Metrics:
         if number <= last:
             return
         for one in counted:
-            self.http_s.of(*one.labels).merge(one.counts, one.total_s)
-            self.http_sent.of(one.labels[1]).add(one.sent_bytes)
+            self.http_s[one.labels].merge(one.counts, one.total_s)
+            self.http_sent[one.labels[1],].add(one.sent_bytes)
 
     def waited(self, workflow: str, step: str, count: int, waited_s: float, ran_s: float) -> None:
         """Count how long invocations waited that began one after the other.
@@ -105,7 +100,7 @@ class Metrics:
             waited_s: How long the first waited.
             ran_s: How long all of them ran.
         """
-        cell = self.queued_s.of(workflow, step)
+        cell = self.queued_s[workflow, step]
         if count == 1:
             cell.observe(waited_s)
         else:
@@ -126,7 +121,7 @@ class Metrics:
         if len(spent_us) != len(_KINDS) * count:
             return
         for kind in kinds:
-            cell, first = self.ran_s.of(workflow, step, kind), _KINDS[kind] * count
+            cell, first = self.ran_s[workflow, step, kind], _KINDS[kind] * count
             if count == 1:
                 cell.observe(spent_us[first] * _US)
             else:
@@ -134,10 +129,9 @@ class Metrics:
 
     def succeeded(self, workflow: str, step: str, kind: str, spent_us: int) -> None:
         """Count one invocation that succeeded."""
-        self.ran_s.of(workflow, step, kind).observe(spent_us * _US)
+        self.ran_s[workflow, step, kind].observe(spent_us * _US)
 
     def unsuccessful(self, workflow: str, step: str, kind: str, *, is_retried: bool) -> None:
         """Count a try that failed, for good or not."""
-        self.unsuccessful_tries.of(
-            workflow, step, kind, "retried" if is_retried else "failed"
-        ).add()
+        outcome = "retried" if is_retried else "failed"
+        self.unsuccessful_tries[workflow, step, kind, outcome].add()

@@ -322,7 +322,7 @@ class Node:
             return lambda _: None
         counts = self._metrics.traces
         traced = Traced(
-            Collector(endpoint, self._id), self.call, lambda outcome: counts.of(outcome).add()
+            Collector(endpoint, self._id), self.call, lambda outcome: counts[outcome,].add()
         )
         self._parts.callback(traced.close)
         return traced.ended

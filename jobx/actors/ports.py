@@ -118,6 +118,7 @@ class Services:
         is_lost: Tells whether a node is lost, so that others may adopt its requests.
         metrics: What this node counts.
         trace: Sends the spans of an ended request, if its caller wants them.
+        own: The capabilities that this node offers.
     """
 
     node_id: str
@@ -138,10 +139,15 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     ended_long: Callable[[RequestKey], None] = _ignore
     trace: Callable[[model.Request], None] = _ignore
+    own: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note what each request is compared with."""
+        object.__setattr__(self, "own", frozenset(self.settings.capabilities))
 
     def offers(self, required: Iterable[str]) -> bool:
         """Whether this node offers all that is required."""
-        return frozenset(self.settings.capabilities).issuperset(required)
+        return self.own.issuperset(required)
 
     def missing(
         self, workflow: str, required: Collection[str], *, is_begun: bool = False
@@ -150,10 +156,9 @@ class Services:
 
         If the request has begun, nodes that may soon be back count, too.
         """
-        own = frozenset(self.settings.capabilities)
-        if own.issuperset(required):
+        if self.own.issuperset(required):
             return None
         others = self.others(workflow, GONE_S if is_begun else 0.0)
         if others is None and is_begun:
             return None
-        return missing_everywhere(required, (own, *(others or ())))
+        return missing_everywhere(required, (self.own, *(others or ())))

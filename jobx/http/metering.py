@@ -87,17 +87,17 @@ class Meter:
     def ended(self, exchange: Exchange) -> None:
         """Count an exchange that has ended."""
         until = time.monotonic() if exchange.answered is None else exchange.answered
-        ended = self._ended.of(exchange.method, exchange.route, exchange.status)
+        ended = self._ended[exchange.method, exchange.route, exchange.status]
         ended.observe(until - exchange.began)
         ended.sent_bytes += exchange.sent_bytes
 
     def report(self) -> CountHttp | None:
         """Return the report that is to be sent now; None: there is nothing to say."""
-        if self._open is None and self._ended.cells:
+        if self._open is None and self._ended:
             self._number += 1
             counted = [
                 HttpCount(labels, ended.counts, ended.total, ended.sent_bytes)
-                for labels, ended in self._ended.cells.items()
+                for labels, ended in self._ended.items()
             ]
             self._open = CountHttp(worker=self._worker, number=self._number, counted=counted)
             self._start_anew()

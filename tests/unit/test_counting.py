@@ -56,18 +56,18 @@ def test_merging_adds_what_another_process_counted() -> None:
 def test_names_beyond_the_limit_become_other_and_fixed_labels_stay() -> None:
     counts = Counts(Count, named=2)
     for number in range(10_000):
-        counts.of("flow", f"job{number}", "succeeded").add()
-        counts.of("flow", f"job{number}", "failed").add()
-    assert len(counts.cells) == 1002
-    assert sum(cell.value for cell in counts.cells.values()) == 20_000
-    assert counts.cells["other", "other", "failed"].value == 9_500
+        counts["flow", f"job{number}", "succeeded"].add()
+        counts["flow", f"job{number}", "failed"].add()
+    assert len(counts) == 1002
+    assert sum(cell.value for cell in counts.values()) == 20_000
+    assert counts["other", "other", "failed"].value == 9_500
 
 
 def test_labels_without_names_become_other_as_a_whole() -> None:
     counts = Counts(Count, most=1)
-    counts.of("a", "1").add()
-    counts.of("b", "2").add()
-    assert set(counts.cells) == {("a", "1"), ("other", "other")}
+    counts["a", "1"].add()
+    counts["b", "2"].add()
+    assert set(counts) == {("a", "1"), ("other", "other")}
 
 
 def test_bounds_ascend() -> None:

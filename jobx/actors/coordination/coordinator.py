@@ -98,7 +98,7 @@ class Coordinator(LoopActor):
         #: nothing more, since the node is draining or the coordinator has left.
         self._phase: Literal["proving", "open", "closed"] = "open"
         self._reply_to = begin.reply_to
-        foreign = capabilities.foreign(begin.plan, self.node.settings.capabilities)
+        foreign = capabilities.foreign(begin.plan, self.node.own)
         self.state = RequestState(begin.plan, foreign)
         #: Kinds of work, each with room of its own.
         self._kinds = foreign.kinds
@@ -201,7 +201,7 @@ class Coordinator(LoopActor):
         self._journal.became_durable(message.number)
         if not was_accepted:
             request = self._journal.request
-            self.node.metrics.accepted.of(request.workflow_name, request.job_name).add()
+            self.node.metrics.accepted[request.workflow_name, request.job_name].value += 1
         if self._phase == "proving" and self._journal.has_progressed:
             self._phase = "open"
             self.send(self.parent, Progressed(self._journal.key))
@@ -273,29 +273,27 @@ class Coordinator(LoopActor):
     def _advance(self) -> None:
         if self._phase == "closed" or self.state.finished is not None:
             return
+        slots = self.node.executors.slots
         for kind in self._kinds:
-            self._begin_work(kind)
+            is_asking = bool(self._started) and any(
+                isinstance(one.work, PullMapper) for one in self._started.values()
+            )
+            for decision in decide(
+                self.state,
+                self._pace,
+                room=self._room(2 * slots, kind),
+                slots=slots,
+                window=self.node.settings.requests.window,
+                is_asking=is_asking,
+                kind=kind,
+            ):
+                self._carry_out(decision)
         if self.state.ready.discarded:
             self._close_discarded()
         held_bytes = self.state.tree.held_bytes + self.state.tree.chunk_bytes
         if held_bytes != self._held_bytes:
             self._held_bytes = held_bytes
             self.node.budget.hold(self._journal.key, held_bytes)
-
-    def _begin_work(self, kind: Kind) -> None:
-        window = self.node.settings.requests.window
-        slots = self.node.executors.slots
-        is_asking = any(isinstance(one.work, PullMapper) for one in self._started.values())
-        for decision in decide(
-            self.state,
-            self._pace,
-            room=self._room(2 * slots, kind),
-            slots=slots,
-            window=window,
-            is_asking=is_asking,
-            kind=kind,
-        ):
-            self._carry_out(decision)
 
     def _room(self, lanes: int, kind: Kind) -> int:
         if self._journal.uncommitted > MAX_UNCOMMITTED:
@@ -356,10 +354,12 @@ class Coordinator(LoopActor):
     def _finish(self, decision: Finish) -> None:
         self._journal.finish(decision)
         ready = self.state.ready
-        batches = [started.batch for started in self._started.values()]
-        batches += [*ready.suspended.values(), *(keeper for keeper, _ in ready.discarded)]
-        for batch in batches:  # its suspended mappers go with it
-            self.send(batch, ActorExitRequest())
+        for started in self._started.values():  # its suspended mappers go with a batch
+            self.send(started.batch, ActorExitRequest())
+        for keeper in ready.suspended.values():
+            self.send(keeper, ActorExitRequest())
+        for keeper, _ in ready.discarded:
+            self.send(keeper, ActorExitRequest())
         self._started.clear()
         ready.suspended.clear()
         ready.discarded.clear()

@@ -158,12 +158,13 @@ class ExecutorReports:
             return
         spent_us = unpack_offsets(durations)
         self._pace.record(chunk.step, count, sum(spent_us) / 1e6)
-        kinds = self._kinds(chunk.step, is_reduced=segment.reduced)
+        kinds = _KINDS[self._plan.steps[chunk.step].combiner is not None, segment.reduced]
         self._metrics.returned(self._journal.key.workflow, chunk.step, kinds, count, spent_us)
-        self._count_wait(chunk, first, count, where[1])
+        now = self._journal.now_at()
+        self._count_wait(chunk, first, count, where[1], now)
         self._journal.append(
             Done(
-                self._journal.now_at(),
+                now,
                 "map",
                 chunk.start,
                 first,
@@ -188,15 +189,15 @@ class ExecutorReports:
             return
         if more:
             self._state.ready.suspended[vertex] = actor
+        now = self._journal.now_at()
         if isinstance(work, RunMappers):
-            self._count_wait(chunk, vertex, 1, where[1])
+            self._count_wait(chunk, vertex, 1, where[1], now)
         payload = Payload.from_wire(segment.payload)
         growth = self._state.tree.growth(vertex, step, payload.count, segment.digest)
         refusal = self._refusal(chunk, step, growth)
         if refusal is not None:
             self.attempt_failed(work, vertex, refusal, (notes, where))
             return
-        now = self._journal.now_at()
         if payload.count:
             count, digest = payload.count, segment.digest
             start = self._state.tree.place(vertex, step, count, digest)
@@ -232,19 +233,16 @@ class ExecutorReports:
             )
         )
 
-    def _kinds(self, step: str, *, is_reduced: bool) -> list[str]:
-        """Return the kinds of invocations in the trip of a mapper that returned data."""
-        kinds = ["map"] if self._plan.steps[step].combiner is None else ["map", "combine"]
-        return [*kinds, "reduce"] if is_reduced else kinds
-
     def _succeeded(self, step: str, kind: Kind, spent_us: int) -> None:
         self._metrics.succeeded(self._journal.key.workflow, step, kind, spent_us)
 
-    def _count_wait(self, chunk: Chunk, first: int, count: int, span: Span | None) -> None:
+    def _count_wait(
+        self, chunk: Chunk, first: int, count: int, span: Span | None, now: float
+    ) -> None:
         """Count how long mappers waited, unless they waited for a back-off as well."""
         if span is None or (first, MAPPER) in self._state.attempts:
             return
-        waited_s = self._journal.now_at() - span.began_us / 1e6 - chunk.at
+        waited_s = now - span.began_us / 1e6 - chunk.at
         names = self._journal.key.workflow, chunk.step
         self._metrics.waited(*names, count, waited_s, span.us / 1e6)
 
@@ -350,6 +348,14 @@ def _pack_durations(duration_us: int) -> bytes:
     return array.array("I", [min(duration_us, 0xFFFFFFFF)]).tobytes()
 
 
+#: The kinds of invocations in the trip of a mapper that returned data, by whether its step has a
+#: combiner, and whether its reducer ran.
+_KINDS: Final[dict[tuple[bool, bool], tuple[Kind, ...]]] = {
+    (False, False): ("map",),
+    (False, True): ("map", "reduce"),
+    (True, False): ("map", "combine"),
+    (True, True): ("map", "combine", "reduce"),
+}
 #: The kind of an attempt, by the stage of a mapper's trip.
 _TRIED: Final[dict[str, tuple[Kind, int]]] = {
     "mapper": ("map", MAPPER),

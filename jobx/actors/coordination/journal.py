@@ -32,6 +32,7 @@ class Journal:
 
     Attributes:
         request: Its entity; with its end once that is durable.
+        now_at: The wall clock, for readers of the log.
         committed: Number of the last durable event; -1 before the first.
         adopted: Number of the event by which it was taken over; 0: it began here.
         adopted_from: The node that coordinated it before, if it was another one.
@@ -42,6 +43,7 @@ class Journal:
     ) -> None:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
+        self.now_at = node.now_at
         self.committed = -1
         self.adopted = 0
         self.adopted_from = ""
@@ -69,10 +71,6 @@ class Journal:
     def has_progressed(self) -> bool:
         """Whether an event that shows progress has become durable since the log was replayed."""
         return self._progress is not None and self.committed >= self._progress
-
-    def now_at(self) -> float:
-        """Return the wall clock, for readers of the log."""
-        return self._node.now_at()
 
     def replay(self, events: Sequence[Event]) -> None:
         """Apply the events that are in the log already."""
@@ -110,7 +108,9 @@ class Journal:
             for untold in notification.of_event(self.request, event):
                 self._untold.append((number, untold))
         write = event_log.event_write(*self.key, number, record)
-        self._node.metrics.event(len(write.value))
+        metrics = self._node.metrics
+        metrics.events += 1
+        metrics.event_bytes += len(write.value)
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 
     def became_durable(self, number: int) -> None:
@@ -118,7 +118,7 @@ class Journal:
         self.committed = number
         while self._untold and self._untold[0][0] <= number:
             self._node.notify(self._untold.popleft()[1])
-        if self._ended is not None and not self.uncommitted:
+        if self._ended is not None and number == self._state.events - 1:
             self.request = self._ended
 
     def finish(self, decision: Finish) -> None:
@@ -132,15 +132,13 @@ class Journal:
         size_bytes = self._state.passed_bytes + self._state.data_bytes
         place = self._owner_id, plan, events, size_bytes
         writes = request_entity.finish_writes(self._ended, *place)
-        writes += deliveries.begin_writes(self._ended, node_id)
-        if self._may_have_data and self._node.settings.retention.drops_data(finished.state):
+        if self._ended.destination is not None:
+            writes += deliveries.begin_writes(self._ended, node_id)
+        # Who died may have left data of stages that no event names.
+        may_have_data = self._state.data_bytes or self._state.retried_count or self.adopted
+        if may_have_data and self._node.settings.retention.drops_data(finished.state):
             writes.append(kept_requests.drop_data_write(*self.key))
         self.append(finished, writes, urgent=True)
-
-    @property
-    def _may_have_data(self) -> bool:
-        """Whether there may be data of stages: who died may have left some that no event names."""
-        return bool(self._state.data_bytes or self._state.retried_count or self.adopted)
 
     def snapshot(self) -> model.Request:
         """Return the current entity of the request."""

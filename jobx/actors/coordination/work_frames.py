@@ -62,8 +62,6 @@ class FrameBuilder:
             sections=PARTITIONS,
             chunk_pairs=CHUNK_PAIRS,
             batch_s=BATCH_LIMIT_S,
-            attempts=self._attempts(first, count, MAPPER),
-            later_attempts=self._later_attempts(first, count),
             mapper=step.mapper.version,
             combiner=step.combiner.version if step.combiner else None,
             reducer=step.reducer.version,
@@ -71,6 +69,7 @@ class FrameBuilder:
             limits_s=self._later_limits(step),
             **_items(chunk.payload, first - chunk.start, count),
             **self._data(),
+            **self._later_tries(first, count),
         )
         return Run(ticket, self._key, work, step.required)
 
@@ -130,18 +129,16 @@ class FrameBuilder:
                 found[stage] = limit_s
         return found
 
-    def _later_attempts(self, first: int, count: int) -> dict[str, dict[int, int]]:
+    def _later_tries(self, first: int, count: int) -> dict[str, Any]:
+        """Return the fields that say which try each stage of each vertex is, if one is a later."""
         if not self._state.attempts:
             return {}
-        return {
-            "combiner": self._attempts(first, count, COMBINER),
-            "reducer": self._attempts(first, count, 0),
-        }
+        combiner = self._attempts(first, count, COMBINER)
+        later = {"combiner": combiner, "reducer": self._attempts(first, count, 0)}
+        return {"attempts": self._attempts(first, count, MAPPER), "later_attempts": later}
 
     def _attempts(self, first: int, count: int, what: int) -> dict[int, int]:
         attempts = self._state.attempts
-        if not attempts:
-            return {}
         batch = range(first, first + count)
         return {v: attempts[v, what].number for v in batch if (v, what) in attempts}
 

@@ -53,7 +53,7 @@ class Egress:
             *(node_id, store, blobs, self.writers, results),
             notify=self.notifier.notify,
             now_at=now_at,
-            tried=lambda outcome: metrics.deliveries.of(outcome).add(),
+            tried=lambda outcome: metrics.deliveries[outcome,].add(),
         )
 
     async def close(self, is_over: Callable[[], bool]) -> None:

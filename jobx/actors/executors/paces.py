@@ -15,6 +15,8 @@ NEW_SHARE: Final = 0.1
 #: Number of steps and jobs that are remembered.
 _REMEMBERED: Final = 4096
 _Name = tuple[str, ...]
+#: A workflow, a step, whether it maps or reduces, and the versions of its handlers.
+_Versions: TypeAlias = tuple[str, str, type, _Name]
 _Work: TypeAlias = WorkItem | Run
 
 
@@ -26,7 +28,7 @@ class Paces:
 
     def __init__(self) -> None:
         self._long: OrderedDict[_Name, None] = OrderedDict()
-        self._usual: OrderedDict[_Name, float] = OrderedDict()
+        self._usual: OrderedDict[_Versions, float] = OrderedDict()
 
     def is_long(self, item: _Work) -> bool:
         """Whether the last invocation of the kind took long."""
@@ -49,17 +51,6 @@ class Paces:
 
     def ended(self, item: WorkItem, invocation_s: float) -> None:
         """Note the duration of an invocation; a long step may become short again."""
-        self._note_usual(item, invocation_s)
-        if self.saw(item, invocation_s) or not self._long:
-            return
-        if invocation_s < LONG_S / 2:
-            self._long.pop(_step(item), None)
-
-    def usual_s(self, item: WorkItem) -> float:
-        """Return how long invocations with these versions usually take; 0: not known."""
-        return self._usual.get(_versions(item), 0.0)
-
-    def _note_usual(self, item: WorkItem, invocation_s: float) -> None:
         name = _versions(item)
         known = self._usual.get(name)
         self._usual[name] = (
@@ -67,11 +58,19 @@ class Paces:
         )
         if known is None and len(self._usual) > _REMEMBERED:
             self._usual.popitem(last=False)
+        if invocation_s >= LONG_S:
+            self.saw(item, invocation_s)
+        elif self._long and invocation_s < LONG_S / 2:
+            self._long.pop(_step(item), None)
+
+    def usual_s(self, item: WorkItem) -> float:
+        """Return how long invocations with these versions usually take; 0: not known."""
+        return self._usual.get(_versions(item), 0.0)
 
 
-def _versions(item: _Work) -> _Name:
+def _versions(item: _Work) -> _Versions:
     work = item.work
-    return (item.key.workflow, work.kind, work.step, *work.versions)
+    return item.key.workflow, work.step, type(work), work.versions
 
 
 def _job(item: _Work) -> _Name:

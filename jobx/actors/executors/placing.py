@@ -74,15 +74,10 @@ class Share(Struct, frozen=True):
 def idle_of(executors: Iterable[Executor], workflow: str) -> Executor | None:
     """Return the idle executor that ``choose`` gives a workflow's work if no other work waits."""
     for one in executors:
-        if one.workflow == workflow and not one.work and _is_free(one):
+        is_idle = one.workflow == workflow and not one.work and not one.waiting
+        if is_idle and one.has_seat and one.state == "ready":
             return one
     return None
-
-
-def _is_free(executor: Executor) -> bool:
-    """Whether an executor can take a frame."""
-    is_ready = executor.has_seat and executor.state == "ready"
-    return is_ready and len(executor.work) < 2 and not executor.waiting
 
 
 def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -> Choice | None:
@@ -93,7 +88,8 @@ def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -
         queues: The queues that may be sent, in order.
         now: Monotonic.
     """
-    free = list(filter(_is_free, executors))
+    ready = [one for one in executors if one.has_seat and one.state == "ready"]
+    free = [one for one in ready if len(one.work) < 2 and not one.waiting]
     if not free:
         return None
     for queue in queues:

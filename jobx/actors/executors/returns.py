@@ -148,7 +148,7 @@ class Returns:
         """Report the work of a dead executor."""
         is_wanted = not self._processes.is_closing
         if is_wanted:
-            self._metrics.deaths.of(_cause(executor, blame)).add()
+            self._metrics.deaths[_cause(executor, blame),].add()
         is_told = (executor.work or not executor.was_ready) and blame.kind not in (
             "cancelled",
             "lost",

@@ -55,6 +55,8 @@ class Sharing:
         self._loop = asyncio.get_running_loop()
         self.backlog = Backlog()
         self._paces = Paces()
+        self.ended = self._paces.ended
+        self.usual_s = self._paces.usual_s
         self._short_at = self._long_at = -math.inf
         self._is_stopped = False
         self._look: asyncio.Handle | None = None
@@ -101,14 +103,6 @@ class Sharing:
         """Forget the waiting work of an owner."""
         self.backlog.drop(key, owner)
 
-    def ended(self, item: WorkItem, invocation_s: float) -> None:
-        """Note the duration of each invocation."""
-        self._paces.ended(item, invocation_s)
-
-    def usual_s(self, item: WorkItem) -> float:
-        """Return how long invocations of this kind usually take; 0: not known."""
-        return self._paces.usual_s(item)
-
     def runs(self, executor: Executor) -> None:
         """Note that a running invocation takes long, and free the work behind it."""
         progress = executor.progress()
@@ -124,7 +118,8 @@ class Sharing:
 
     def pump(self) -> None:
         """Send waiting work, and schedule a check of the balance if it could be improved."""
-        self._hand_out()
+        if self.backlog.short.count or self.backlog.long.count:
+            self._hand_out()
         if self._look is None:
             if any(executor.is_divisible for executor in self._executors if executor.work):
                 self._look_in(rebalancing.BALANCE_S)

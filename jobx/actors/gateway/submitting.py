@@ -101,37 +101,36 @@ class Submissions:
             first = await self._first_request(asked, client_key)
             if first is not None:
                 return await self._replay(first, asked)
-        message = await self._build_known(asked)
+        job, message = await self._build_known(asked)
         await self._check_arguments(asked, message)
-        message = await self._searchable(asked, message)
+        if job.search:
+            message = await self._searchable(asked, job, message)
         key = RequestKey(asked.workflow, message.request.request_id)
         if client_key is None:
-            return await self._start_or_find(key, message, asked)
+            return await self._start(key, message, asked)
         slot, mine = (asked.workflow, asked.job, client_key), (key.request_id, asked.fingerprint)
         first = self._keys.setdefault(slot, mine)  # nothing is awaited between this and the start
         if first is not mine:
             return await self._replay(first, asked)
         try:
-            return await self._start_or_find(key, message, asked)
+            return await self._start(key, message, asked)
         finally:
             del self._keys[slot]
 
-    async def _start_or_find(
+    async def _start(
         self, key: RequestKey, message: Submit, asked: questions.SubmitJob
     ) -> views.Outcome:
+        """Start a request, or find the one that has its id or its client's key already."""
         began = self._node.now()
+        answers, is_blocking = self._finder.answers, message.request.is_blocking
+        future = answers.ended(key) if is_blocking else answers.opened(key)
+        self._finder.tell(message)
         try:
-            return await self._start(key, message, asked.wait_s)
+            request = await within(future, asked.wait_s if is_blocking else finding.ANSWER_S)
         except Conflict as error:
             left_s = max(0.0, asked.wait_s - (self._node.now() - began))
             asked = msgspec.structs.replace(asked, wait_s=left_s)
             return await self._find_other(key, error, asked)
-
-    async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> views.Outcome:
-        answers, is_blocking = self._finder.answers, message.request.is_blocking
-        future = answers.ended(key) if is_blocking else answers.opened(key)
-        self._finder.tell(message)
-        request = await within(future, wait_s if is_blocking else finding.ANSWER_S)
         if request is not None:
             return self._finder.outcome(request)
         found, is_here = await self._finder.find_asked(key)
@@ -190,24 +189,28 @@ class Submissions:
         outcome = await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
         return msgspec.structs.replace(outcome, replayed=True)
 
-    async def _build_known(self, asked: questions.SubmitJob) -> Submit:
+    async def _build_known(self, asked: questions.SubmitJob) -> tuple[model.Job, Submit]:
         """Return the order to start a request, even for a job that was created a moment ago."""
         try:
-            return self._build(asked)
+            job = self._library.job(asked.workflow, asked.job)
+            return job, self._build(asked, job)
         except NotFound:
             if not await self._finder.in_thread(self._library.refresh):
                 raise
-        return self._build(asked)
+        job = self._library.job(asked.workflow, asked.job)
+        return job, self._build(asked, job)
 
-    def _build(self, asked: questions.SubmitJob, search: tuple[str, ...] = ()) -> Submit:
+    def _build(
+        self, asked: questions.SubmitJob, job: model.Job, search: tuple[str, ...] = ()
+    ) -> Submit:
         """Check the submission and return the order to start it.
 
         Args:
             asked: The submission.
+            job: Its job.
             search: Digests of the arguments that the request can be found by.
         """
         self._check_open(asked.workflow)
-        job = self._library.job(asked.workflow, asked.job)
         digest, plan, plan_writes = self._library.plan(asked.workflow)
         self._check_step(plan, job)
         request = self._request(asked, job, digest)
@@ -276,21 +279,21 @@ class Submissions:
 
         await self._with_arguments(payload, check)
 
-    async def _searchable(self, asked: questions.SubmitJob, message: Submit) -> Submit:
+    async def _searchable(
+        self, asked: questions.SubmitJob, job: model.Job, message: Submit
+    ) -> Submit:
         """Return the order to start a request that can be found by what its job names."""
-        names = self._library.job(asked.workflow, asked.job).search
-        if not names:
-            return message
+        names = job.search
         outline = root_input.outlined(asked.arguments)
         if outline is not None:
-            return self._build(asked, request_filter.argument_digests(names, outline))
+            return self._build(asked, job, request_filter.argument_digests(names, outline))
         payload = message.arguments
 
         def digests() -> tuple[str, ...]:
             given = self._inputs.outline(asked.workflow, asked.request_id, payload)
             return request_filter.argument_digests(names, given)
 
-        return self._build(asked, await self._with_arguments(payload, digests))
+        return self._build(asked, job, await self._with_arguments(payload, digests))
 
     async def _with_arguments(self, payload: Payload, call: Callable[[], T]) -> T:
         """Return what a call returns that reads arguments; if they are large, in a thread."""

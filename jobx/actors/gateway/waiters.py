@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
@@ -127,7 +127,7 @@ class Answers:
     def _wait_in(self, waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
         waiting.setdefault(key, {})[future] = None
-        future.add_done_callback(lambda done: _leave(waiting, key, done))
+        future.add_done_callback(partial(_leave, waiting, key))
         return future
 
 

@@ -23,20 +23,18 @@ def counted(metrics: Metrics) -> Iterator[MetricFamily]:
     yield _counts(
         "jobx_requests", "Requests that ended, by outcome.", (*_JOB, "outcome"), metrics.ended
     )
-    yield _histograms(
-        "jobx_request_seconds", "How long requests took.", _JOB, metrics.request_s.cells
-    )
+    yield _histograms("jobx_request_seconds", "How long requests took.", _JOB, metrics.request_s)
     yield _by(
         "jobx_invocations", "Tries of invocations that ended: succeeded, retried or failed.",
         (*_STEP, "kind", "outcome"), _tries(metrics), "counter",
     )  # fmt: skip
     yield _histograms(
         "jobx_invocation_queue_seconds", "How long mappers waited for an executor, first tries.",
-        _STEP, metrics.queued_s.cells,
+        _STEP, metrics.queued_s,
     )  # fmt: skip
     yield _histograms(
         "jobx_invocation_run_seconds", "How long invocations ran that succeeded.",
-        (*_STEP, "kind"), metrics.ran_s.cells,
+        (*_STEP, "kind"), metrics.ran_s,
     )  # fmt: skip
     yield _counts(
         "jobx_executor_deaths", "Executors that ended, by cause.", ("cause",), metrics.deaths
@@ -55,8 +53,8 @@ def counted(metrics: Metrics) -> Iterator[MetricFamily]:
 
 def _tries(metrics: Metrics) -> dict[tuple[str, ...], float]:
     """Return how tries of invocations ended: those that have a time succeeded."""
-    unsuccessful = {at: float(cell.value) for at, cell in metrics.unsuccessful_tries.cells.items()}
-    succeeded = {(*at, "succeeded"): float(cell.count) for at, cell in metrics.ran_s.cells.items()}
+    unsuccessful = {at: float(cell.value) for at, cell in metrics.unsuccessful_tries.items()}
+    succeeded = {(*at, "succeeded"): float(cell.count) for at, cell in metrics.ran_s.items()}
     return succeeded | unsuccessful
 
 
@@ -71,13 +69,13 @@ def _log(metrics: Metrics) -> Iterator[MetricFamily]:
 
 
 def _http(metrics: Metrics) -> Iterator[MetricFamily]:
-    requests = {labels: cell.count for labels, cell in metrics.http_s.cells.items()}
+    requests = {labels: cell.count for labels, cell in metrics.http_s.items()}
     yield MetricFamily(
         name="jobx_http_requests", kind="counter", says="HTTP requests that were answered.",
         labels=_HTTP, samples=[MetricSample(*one) for one in requests.items()],
     )  # fmt: skip
     yield _histograms(
-        "jobx_http_request_seconds", "How long HTTP requests took.", _HTTP, metrics.http_s.cells
+        "jobx_http_request_seconds", "How long HTTP requests took.", _HTTP, metrics.http_s
     )
     yield _counts(
         "jobx_http_sent_bytes", "Bytes of bodies of answers.", ("route",), metrics.http_sent
@@ -166,8 +164,8 @@ def _grouped(links: Iterable[LinkState]) -> dict[tuple[str, ...], list[LinkState
     """Return links by peer and workflow; those that have no room are together."""
     groups: Counts[list[LinkState]] = Counts(list)
     for link in links:
-        groups.of(*link.lane).append(link)
-    return groups.cells
+        groups[link.lane].append(link)
+    return groups
 
 
 def _alone(values: Mapping[str, int]) -> dict[tuple[str, ...], float]:
@@ -191,7 +189,7 @@ def _by(
 
 
 def _counts(name: str, says: str, labels: tuple[str, ...], counts: Counts[Count]) -> MetricFamily:
-    return _by(name, says, labels, {at: cell.value for at, cell in counts.cells.items()}, "counter")
+    return _by(name, says, labels, {at: cell.value for at, cell in counts.items()}, "counter")
 
 
 def _histograms(

@@ -189,9 +189,9 @@ def outcome(
 
     A request that ended just now has a delivery that has not begun.
     """
-    first = deliveries.first(request)
-    if first is not None and not sent:
-        sent = [first]
+    if request.destination is not None and not sent:
+        first = deliveries.first(request)
+        sent = [first] if first is not None else ()
     return Outcome(
         request=request_view(request, sent, as_stored=as_stored),
         result=result_view(request, blob_dir) if request.result is not None else None,

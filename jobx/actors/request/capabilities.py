@@ -25,9 +25,14 @@ class Foreign(NamedTuple):
         return (HERE, *sorted({*self.mappers.values(), *self.reducers.values()}))
 
 
+_NOTHING: Final = Foreign()
+
+
 def foreign(plan: Plan, offered: Collection[str]) -> Foreign:
     """Return what of a plan a node cannot do that offers these capabilities."""
     own = frozenset(offered)
+    if own.issuperset(plan.required):
+        return _NOTHING
     mappers = {name: step.required for name, step in plan.steps.items()}
     reducers = {name: (step.reducer.required_capability,) for name, step in plan.steps.items()}
     return Foreign(

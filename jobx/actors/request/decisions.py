@@ -174,11 +174,11 @@ def _next(state: RequestState, batches: _Batches, window: int, kind: Kind) -> Di
         branch = state.tree.branches[target[0]]
         inputs = tuple(branch.inputs())
         return RunReducer(*target, branch.partitions, branch.gathers, inputs)
-    pulled = max(window, CHUNK_PAIRS), CHUNK_PAIRS
-    asked = state.ready.take_pull(*pulled) if kind == HERE else None
-    if asked is not None:
-        vertex, keeper = asked
-        return PullMapper(vertex, state.attempt((vertex, MAPPER)).number, keeper)
+    if kind == HERE and state.ready.suspended:
+        asked = state.ready.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
+        if asked is not None:
+            vertex, keeper = asked
+            return PullMapper(vertex, state.attempt((vertex, MAPPER)).number, keeper)
     taken = state.ready.take_range(batches.fitting, kind)
     return RunMappers(*taken) if taken else None
 

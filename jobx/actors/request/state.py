@@ -76,7 +76,11 @@ class RequestState:
         """Take the next event of the log."""
         _APPLY[type(event)](self, event)
         self.events += 1
-        self.passed_bytes += _passed_bytes(event)
+        if isinstance(event, Mapped):
+            self.passed_bytes += event.payload.size_bytes
+        elif isinstance(event, Done):
+            for payload in event.payloads:
+                self.passed_bytes += payload.size_bytes
         if isinstance(event, Done | Retried | Failed) and event.data is not None:
             self._note_data(event.data)
 
@@ -266,12 +270,6 @@ def _delay(event: Retried) -> Delay:
     failure = event.failure
     error = f"{failure.type}: {failure.message}"[:ERROR_CHARACTERS]
     return Delay(event.delay_s, error, failure.kind)
-
-
-def _passed_bytes(event: Event) -> int:
-    if isinstance(event, Mapped):
-        return event.payload.size_bytes
-    return sum(payload.size_bytes for payload in event.payloads) if isinstance(event, Done) else 0
 
 
 _APPLY: Final[dict[type[Event], Callable[[RequestState, Any], None]]] = {

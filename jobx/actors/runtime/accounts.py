@@ -77,28 +77,25 @@ class Slow:
         self.time_s = self.longest_s = self.last_s = 0.0
 
 
-class Accounts:
-    """Keeps the accounts, and names slow handlers.
+class Accounts(dict[type, Account]):
+    """The accounts by class, made when they are looked up; names slow handlers.
 
     Args:
         now: Monotonic seconds.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._by_class: dict[type, Account] = {}
+        super().__init__()
         self._log_limit = LogLimit(now, 10.0, 1)
         self.slow: dict[tuple[str, str], Slow] = {}
 
-    def of(self, actor_class: type) -> Account:
-        """Return the account of a class."""
-        account = self._by_class.get(actor_class)
-        if account is None:
-            account = self._by_class[actor_class] = Account(actor_class.__name__)
+    def __missing__(self, actor_class: type) -> Account:
+        account = self[actor_class] = Account(actor_class.__name__)
         return account
 
     def all(self) -> list[Account]:
         """Return the accounts of classes that had an actor here."""
-        return [account for account in self._by_class.values() if account.created]
+        return [account for account in self.values() if account.created]
 
     def was_slow(self, account: Account, message: Any, took_s: float, now: float) -> None:
         """Count a message that took longer than ``SLOW_S``."""

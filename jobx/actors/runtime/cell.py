@@ -156,7 +156,7 @@ class Cell:
         cls, base: Engine, address: ActorAddress, parent: Cell | None, actor_class: type[Actor]
     ) -> Cell:
         """Return the cell that stands for an actor of another node; it has no mailbox."""
-        account, now = base.accounts.of(actor_class), base.scheduler.now()
+        account, now = base.accounts[actor_class], base.scheduler.now()
         cell = cls(base, cast("Address", address), actor_class, parent, born_s=now, account=account)
         cell.is_remote, cell.mailbox, cell.children = True, None, {}
         return cell

@@ -49,6 +49,10 @@ class DeadLetters:
     Args:
         deliver: Sends to an actor: target, message, sender.
         now: Monotonic seconds.
+
+    Attributes:
+        count: How many there were.
+        handler: The actor that gets them; None: no actor does.
     """
 
     def __init__(
@@ -57,16 +61,16 @@ class DeadLetters:
         self.count = 0
         self._deliver = deliver
         self._now = now
-        self._handler: ActorAddress | None = None
+        self.handler: ActorAddress | None = None
         self._groups: dict[_Key, Letters] = {}
         self._log_limit = LogLimit(now, 1.0, _LOGGED_PER_S)
 
     def handle(self, address: ActorAddress, enable: bool) -> None:
         """Start or stop sending DeadEnvelopes to ``address``; the newest handler gets them."""
         if enable:
-            self._handler = address
-        elif self._handler == address:
-            self._handler = None
+            self.handler = address
+        elif self.handler == address:
+            self.handler = None
 
     def last(self) -> list[Letters]:
         """Return the last groups of dead letters, newest first."""
@@ -85,8 +89,8 @@ class DeadLetters:
         if _LOG.isEnabledFor(level) and self._log_limit.may_log():
             _LOG.log(level, "%s did not get a %s", target, type(message).__name__)
         # No envelope inside an envelope: a full handler would fill itself.
-        if self._handler is not None and not isinstance(message, DeadEnvelope):
-            self._deliver(self._handler, DeadEnvelope(target, message), sender)
+        if self.handler is not None and not isinstance(message, DeadEnvelope):
+            self._deliver(self.handler, DeadEnvelope(target, message), sender)
 
     def _note(self, target: ActorAddress, message: Any, sender: ActorAddress, reason: str) -> None:
         key = type(message), target.addressDetails, sender.addressDetails

@@ -55,7 +55,6 @@ class Engine(Exits):
         self.accounts = Accounts(scheduler.now)
         self.step = self.run_next
         self._kinds: dict[type[Actor], ActorKind] = {}
-        self._created = 0
 
     def run_next(self, queue: deque[Cell]) -> None:
         """Handle the next message of a queue of cells with mail, and count it."""
@@ -120,7 +119,7 @@ class Engine(Exits):
             raise ActorSystemFailure("a stopping actor cannot create actors")
         if global_name and (named := self._names.get(global_name)):
             return named.address
-        kind = self._kind(actor_class)
+        kind = self._kinds.get(actor_class) or self._kind(actor_class)
         if (requirements or kind.is_placed) and not self._is_closed:
             creator = parent and parent.address
             found = self.placement.place(
@@ -135,7 +134,10 @@ class Engine(Exits):
             self.deliver(parent.address, ChildActorExited(address))
             return address
         cell = self._new_cell(address, parent, actor_class, kind)
-        self._register(cell, global_name)
+        self._enter(cell)
+        if global_name:
+            cell.globalName = global_name
+            self._names[global_name] = cell
         asked_for = kind.asked_for(self.capabilities, requirements) if kind.wanted else {}
         self._init(cell, arguments, asked_for)
         return address
@@ -151,14 +153,14 @@ class Engine(Exits):
         stand_in = Cell.of_another_node(self, parent, None, Actor)
         kind = self._kind(actor_class)
         cell = self._new_cell(cast("Address", address), stand_in, actor_class, kind)
-        self._register(cell, None)
+        self._enter(cell)
         self._init(cell, arguments, {})
 
     def _new_cell(
         self, address: Address, parent: Cell | None, actor_class: type[Actor], kind: ActorKind
     ) -> Cell:
         actor = Actor.__new__(actor_class)
-        account = self.accounts.of(actor_class)
+        account = self.accounts[actor_class]
         born_s = self.scheduler.now()
         cell = Cell(self, address, actor, parent, born_s=born_s, account=account)
         cell.hears_exits = kind.hears_exits
@@ -167,14 +169,12 @@ class Engine(Exits):
         return cell
 
     def _kind(self, actor_class: type[Actor]) -> ActorKind:
-        kind = self._kinds.get(actor_class)
-        if kind is None:
-            kind = self._kinds[actor_class] = kind_of(actor_class)
+        kind = self._kinds[actor_class] = kind_of(actor_class)
         return kind
 
     def _keep(self, address: ActorAddress, parent: Cell | None, actor_class: type[Actor]) -> None:
         """Keep a child that is on another node under its parent, until it exits there."""
-        self._register(Cell.of_another_node(self, address, parent, actor_class), None)
+        self._enter(Cell.of_another_node(self, address, parent, actor_class))
 
     def _init(self, cell: Cell, arguments: tuple[Any, ...], asked_for: dict[str, object]) -> None:
         try:
@@ -189,20 +189,9 @@ class Engine(Exits):
             if cell.is_leaving:
                 self._stop(cell, ChildActorExited(cell.address))
 
-    def _register(self, cell: Cell, global_name: str | None) -> None:
-        self._created += 1
-        self._enter(cell)
-        if cell.parent is not None:
-            if cell.parent.children is None:
-                cell.parent.children = {}
-            cell.parent.children[cell] = None
-        if global_name:
-            cell.globalName = global_name
-            self._names[global_name] = cell
-
     def open(self, address: Address, callback: Receive) -> None:
         """Deliver mail for ``address`` to ``callback``."""
-        account = self.accounts.of(Endpoint)
+        account = self.accounts[Endpoint]
         born_s = self.scheduler.now()
         endpoint = Endpoint(callback)
         self._enter(Cell(self, address, endpoint, None, born_s=born_s, account=account))
@@ -224,11 +213,13 @@ class Engine(Exits):
 
     def counters(self) -> Counters:
         """Return the counts so far."""
+        accounts = self.accounts.all()
+        endpoints = self.accounts[Endpoint].created
         return Counters(
-            created=self._created,
+            created=sum(account.created for account in accounts) - endpoints,
             exited=self._exited,
             failed=self._failed,
-            delivered=sum(account.handled for account in self.accounts.all()),
+            delivered=sum(account.handled for account in accounts),
             dead_letters=self.dead_letters.count,
         )
 

@@ -78,7 +78,8 @@ class Exits(Mail):
         unread, cell.mailbox = cell.mailbox, None
         if cell.wakeups:
             self.wakeups.cancel(cell)
-        self.dead_letters.handle(cell.address, False)
+        if self.dead_letters.handler is not None:
+            self.dead_letters.handle(cell.address, False)
         if cell.globalName is not None:
             self._names.pop(cell.globalName, None)
         for message, sender, _ in unread or ():
@@ -97,7 +98,7 @@ class Exits(Mail):
                 return
             del parent.children[cell]
             if parent.mailbox is not None or parent.is_remote:
-                if self._is_heard(cell, parent):
+                if cell.notice is not None and self._is_heard(cell, parent):
                     self.deliver(parent.address, cell.notice)
                 return
             if parent.children:
@@ -106,9 +107,7 @@ class Exits(Mail):
 
     @staticmethod
     def _is_heard(cell: Cell, parent: Cell) -> bool:
-        """Whether the parent gets a message about the exit of a cell."""
-        if cell.notice is None:
-            return False
+        """Whether the parent gets the notice of a cell that exits."""
         return parent.is_remote or parent.hears_exits or isinstance(cell.notice, ChildFailed)
 
     def _tell_root(self, cell: Cell) -> None:

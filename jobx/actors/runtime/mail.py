@@ -122,6 +122,11 @@ class Mail:
         cell.number = next(self._numbers)
         cell.account.live += 1
         cell.account.created += 1
+        parent = cell.parent
+        if parent is not None:
+            if parent.children is None:
+                parent.children = {}
+            parent.children[cell] = None
 
     def tree(self, limit: int | None = None) -> list[ActorRecord]:
         """Describe live actors, in the order of their creation: parents before their children.

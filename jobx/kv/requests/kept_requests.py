@@ -88,10 +88,11 @@ def begin_writes(
     names = request.workflow_name, request.request_id
     marker, mark = _mark(request, plan_digest, events)
     mark = replace(mark, size_bytes=size_bytes) if size_bytes else mark
+    place = keys.newest_first(names[1])
     return [
         Create(marker, msgspec.json.encode(mark)),
-        Create(keys.listed(names[0], request.state, names[1]), b""),
-        *request_index.begin_writes(mark.row, *names),
+        Create(keys.listed(names[0], request.state) + place, b""),
+        *request_index.begin_writes(mark.row, names[0], place),
         request_counts.begin_write(mark.row, *names),
     ]
 

@@ -44,7 +44,7 @@ def _index_writes(kept: FinishedRequest, entry: Entry, found: Entry) -> list[Wri
     own = kept.has_delivery, kept.idempotency, row, kept.size_bytes
     mark = KeptMark(kept.state, kept.events, *own)
     return [
-        *request_index.begin_writes(row, *names),
+        *request_index.begin_writes(row, names[0], keys.newest_first(names[1])),
         request_counts.begin_write(row, *names),
         Replace(entry.key, msgspec.json.encode(mark), entry.revision),
     ]

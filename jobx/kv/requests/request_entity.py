@@ -66,12 +66,12 @@ def accept_writes(
             Conflict names that key if it was used before.
         life: Incarnation of the node; see ``lives``.
     """
+    workflow, request_id = request.workflow_name, request.request_id
+    found_by = request.search or ()
+    mark = lives.Mark(life=life, events=1, job=request.job_name, arguments=found_by)
     writes: list[Write] = [
-        Create(_key(request.workflow_name, request.request_id), encode(request)),
-        Put(
-            keys.opened(node_id, request.workflow_name, request.request_id),
-            lives.encode(_named(request, lives.Mark(life=life, events=1))),
-        ),
+        Create(keys.entity("request", workflow, request_id), encode(request)),
+        Put(keys.opened(node_id, workflow, request_id), lives.encode(mark)),
     ]
     if fingerprint is not None and request.idempotency_key is not None:
         body = json.dumps({"request_id": request.request_id, "fingerprint": fingerprint})
@@ -89,16 +89,12 @@ def adopt_writes(request: Request, owner: str, mark: lives.Mark) -> list[Write]:
     """
     names = request.workflow_name, request.request_id
     new = request.coordinator or owner
+    mark = replace(mark, job=request.job_name, arguments=request.search or ())
     return [
         Put(_key(*names), encode(request)),
         Delete(keys.opened(owner, *names)),
-        Put(keys.opened(new, *names), lives.encode(_named(request, mark))),
+        Put(keys.opened(new, *names), lives.encode(mark)),
     ]
-
-
-def _named(request: Request, mark: lives.Mark) -> lives.Mark:
-    """Return a mark with what lists ask of an open request."""
-    return replace(mark, job=request.job_name, arguments=request.search or ())
 
 
 def finish_writes(
@@ -115,7 +111,7 @@ def finish_writes(
     """
     workflow, request_id = request.workflow_name, request.request_id
     return [
-        Put(_key(workflow, request_id), encode(request)),
+        Put(keys.entity("request", workflow, request_id), encode(request)),
         Delete(keys.opened(node_id, workflow, request_id)),
         *kept_requests.begin_writes(request, plan_digest, events, size_bytes),
     ]

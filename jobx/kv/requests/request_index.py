@@ -6,7 +6,6 @@ filters ask of a request, so that looking through an index reads no requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -53,24 +52,31 @@ def row_of(request: Request) -> Row:
     return Row(request.job_name, request.state, error, request.search or ())
 
 
-def begin_writes(row: Row, workflow: str, request_id: str) -> list[Write]:
-    """Return the writes that put a finished request into the indexes."""
+def begin_writes(row: Row, workflow: str, place: str) -> list[Write]:
+    """Return the writes that put a finished request into the indexes.
+
+    Args:
+        row: Its row.
+        workflow: Its workflow.
+        place: Its id as ``keys.newest_first`` has it.
+    """
     value = msgspec.json.encode(row) if row.error or row.arguments else b""
-    return [Put(key, value) for key in _keys(row, workflow, request_id)]
+    return [Put(key, value) for key in _keys(row, workflow, place)]
 
 
 def end_writes(row: Row, workflow: str, request_id: str) -> list[Write]:
     """Return the writes that take a request out of them."""
-    return [Delete(key) for key in _keys(row, workflow, request_id)] if row.job else []
-
-
-def _keys(row: Row, workflow: str, request_id: str) -> Iterator[str]:
     place = keys.newest_first(request_id)
-    yield keys.by_job(workflow, row.job, row.state) + place
+    return [Delete(key) for key in _keys(row, workflow, place)] if row.job else []
+
+
+def _keys(row: Row, workflow: str, place: str) -> list[str]:
+    found = [keys.by_job(workflow, row.job, row.state) + place]
     if row.error:
-        yield keys.by_error(workflow, row.error) + place
+        found.append(keys.by_error(workflow, row.error) + place)
     for digest in row.arguments:
-        yield keys.by_argument(workflow, row.job, digest) + place
+        found.append(keys.by_argument(workflow, row.job, digest) + place)
+    return found
 
 
 def decode(value: bytes) -> Row | None:

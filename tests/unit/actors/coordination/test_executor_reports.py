@@ -38,6 +38,7 @@ class Alone:
     """A node without peers."""
 
     settings = SETTINGS
+    own = frozenset(SETTINGS.capabilities)
     missing = Services.missing
 
     def __init__(self) -> None:

@@ -110,7 +110,7 @@ def test_slow_messages_are_logged_once_in_ten_seconds(
 
 def test_types_of_slow_messages_are_bounded() -> None:
     found = Accounts(lambda: 0.0)
-    account = found.of(Note)
+    account = found[Note]
     for number in range(accounts.MOST_SLOW + 50):
         found.was_slow(account, type(f"M{number}", (), {})(), 1.0, 0.0)
     assert len(found.slow) == accounts.MOST_SLOW + 1

@@ -29,7 +29,7 @@ async def answer(_: dict[str, Any]) -> None:
 
 
 def counted(node: FakeNode) -> int:
-    return sum(cell.count for cell in node.metrics.http_s.cells.values())
+    return sum(cell.count for cell in node.metrics.http_s.values())
 
 
 def test_a_web_worker_reports_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
