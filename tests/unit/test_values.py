@@ -107,6 +107,7 @@ def test_values_that_follow_each_other_are_read_one_by_one(several: list[Any]) -
     assert _same(list(reader), several)
 
 
+@pytest.mark.interpreted  # compiled, it has no frames that can be traced
 def test_many_unpackers_that_read_little_hold_little() -> None:
     tracemalloc.start()
     try:

@@ -22,7 +22,7 @@ def pack(packer: Callable[[object], bytes], items: Sequence[object]) -> memoryvi
     return memoryview(packer(items))[head_bytes:]  # they may be large, so they are not copied
 
 
-def unpack(body: bytes, count: int) -> list[Any]:
+def unpack(body: bytes | memoryview, count: int) -> list[Any]:
     """Return ``count`` packed items.
 
     Raises:
