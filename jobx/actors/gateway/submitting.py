@@ -192,12 +192,12 @@ class Submissions:
     async def _build_known(self, asked: questions.SubmitJob) -> tuple[model.Job, Submit]:
         """Return the order to start a request, even for a job that was created a moment ago."""
         try:
-            job = self._library.job(asked.workflow, asked.job)
+            job = self._open_job(asked)
             return job, self._build(asked, job)
         except NotFound:
             if not await self._finder.in_thread(self._library.refresh):
                 raise
-        job = self._library.job(asked.workflow, asked.job)
+        job = self._open_job(asked)
         return job, self._build(asked, job)
 
     def _build(
@@ -210,7 +210,6 @@ class Submissions:
             job: Its job.
             search: Digests of the arguments that the request can be found by.
         """
-        self._check_open(asked.workflow)
         digest, plan, plan_writes = self._library.plan(asked.workflow)
         self._check_step(plan, job)
         request = self._request(asked, job, digest)
@@ -232,16 +231,20 @@ class Submissions:
             may_wait=job.when_unavailable == "wait",
         )
 
-    def _check_open(self, workflow: str) -> None:
-        """Check that the node takes requests now, and requests of this workflow."""
+    def _open_job(self, asked: questions.SubmitJob) -> model.Job:
+        """Return the job, if the node takes requests now, and those of its workflow.
+
+        This is looked at first: of a workflow of other nodes it may not know the jobs.
+        """
         stalled = self._stalled()
         if isinstance(stalled, OutcomeUnknown):
             raise StoreUnavailable(str(stalled))  # from others: nothing of this one was started
         if stalled is not None:
             raise stalled
         served = self._node.settings.node.workflows
-        if served and workflow not in served:
-            raise NotFound("workflow in this node's node.workflows", workflow)
+        if served and asked.workflow not in served:
+            raise NotFound("workflow in this node's node.workflows", asked.workflow)
+        return self._library.job(asked.workflow, asked.job)
 
     def _request(self, asked: questions.SubmitJob, job: model.Job, plan: str) -> model.Request:
         return model.Request(
