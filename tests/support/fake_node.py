@@ -46,7 +46,7 @@ from jobx.actors.messages import (
 )
 from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
-from jobx.actors.readers.asking import Readers, ThreadReader
+from jobx.actors.readers.asking import Readers
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
@@ -85,6 +85,7 @@ from jobx.views import (
 )
 from tests.support import texts
 from tests.support.results import site
+from tests.support.thread_reader import ThreadReader
 from tests.support.virtual_time import VirtualScheduler
 
 A = TypeVar("A", bound=View)

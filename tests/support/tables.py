@@ -9,9 +9,10 @@ import pytest
 
 
 def check_each(rows: Iterable[Any], check: Callable[[Any], object]) -> None:
-    """Check all rows; fail with each that is wrong, and why."""
-    wrong = []
-    for row in rows:
+    """Check all rows, of which there are some; fail with each that is wrong, and why."""
+    wrong, table = [], list(rows)
+    assert table
+    for row in table:
         try:
             check(row)
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - it is told with its row

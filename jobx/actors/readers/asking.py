@@ -6,14 +6,11 @@ A log may have a million events, so such a read takes seconds. Quick reads never
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Executor
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from jobx.actors.readers.table import Table
 from jobx.errors import JobxError, Overloaded, Unavailable
-from jobx.kv.store import Store
 from jobx.questions import GetSummary, Question
 from jobx.views import View
 
@@ -119,27 +116,3 @@ class Readers:
         self._asked.discard(asked)
         if not asked.cancelled():
             asked.exception()  # else it would be logged that nobody heard of it
-
-
-class ThreadReader:
-    """Answers in threads of this process, where no other one can open the store.
-
-    Args:
-        store: The store.
-        table: What answers each kind of question.
-        threads: The threads.
-    """
-
-    def __init__(self, store: Store, table: Table, threads: Executor) -> None:
-        self._store = store
-        self._table = table
-        self._threads = threads
-
-    async def ask(self, question: Question[Any]) -> View:
-        """See ``Reader.ask``."""
-        answer = self._table[type(question)]
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, answer, self._store, question)
-
-    async def close(self) -> None:
-        """See ``Reader.close``; the threads belong to who gave them."""

@@ -160,7 +160,11 @@ class Held:
         return None
 
     def _take_any(self, yielded: Iterator[object], first: int) -> tuple[int, int]:
-        """Take pairs into the dict, plain ones in the loop; return how many, and their weight."""
+        """Take pairs into the dict, plain ones in the loop; return how many, and their weight.
+
+        The loop is that of ``Groups``, but for where a pair goes: to call something for each pair
+        would take longer than all else that is done for it.
+        """
         one, lists = self._one, self._lists
         listed_under = lists.get
         count = weight_bytes = 0

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from jobx.actors.readers.asking import AT_ONCE, MOST, Readers, ThreadReader
+from jobx.actors.readers.asking import AT_ONCE, MOST, Readers
 from jobx.errors import Overloaded, Unavailable
 from jobx.kv.memory import MemoryStore
 from jobx.questions import GetSummary
 from jobx.views import GraphView, View
+from tests.support.thread_reader import ThreadReader
 
 ASKED = GetSummary(workflow="w", request_id="r")
 ANSWER = GraphView(dot="")

@@ -28,6 +28,7 @@ from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log
 from jobx.kv.store import Put
 from jobx.payload import Payload
+from tests.support.thread_reader import ThreadReader
 
 KEY: Final[Any] = {"workflow": "w", "request_id": "r"}
 NOTHING: Final = Payload(0, 0, inline=b"")
@@ -319,7 +320,7 @@ def test_all_of_a_log_is_read_when_its_views_are_prepared(tmp_path: Path) -> Non
 
     async def prepare(threads: ThreadPoolExecutor) -> None:
         answers = table(Folds(blobs, slice_s=-1.0, part_s=-1.0))
-        readers = asking.Readers(asking.ThreadReader(requests.store, answers, threads))
+        readers = asking.Readers(ThreadReader(requests.store, answers, threads))
         readers.prepare("w", "r")
         await asyncio.wait_for(asyncio.gather(*readers._preparing), 60)
 

@@ -62,13 +62,17 @@ def body(event: Event) -> bytes:
     return event_log.encode_record(to_record(event))
 
 
+def plan_of(simulation: Simulation, events: list[Event]) -> Plan:
+    accepted = events[0]
+    assert isinstance(accepted, Accepted)
+    entry = simulation.store.get(keys.plan(WORKFLOW, accepted.plan))
+    assert entry is not None
+    return decoded(Plan, entry)
+
+
 def test_causes_of_a_log_are_those_of_its_events_one_by_one(simulation: Simulation) -> None:
     for name, events in logs(simulation):
-        accepted = events[0]
-        assert isinstance(accepted, Accepted)
-        entry = simulation.store.get(keys.plan(WORKFLOW, accepted.plan))
-        assert entry is not None
-        plan = decoded(Plan, entry)
+        plan = plan_of(simulation, events)
         together, alone = log_causes.CauseFold(lambda _, plan=plan: plan), log_causes.LogCauses()
         for number, event in enumerate(events):
             together.take(number, body(event))
@@ -82,11 +86,7 @@ def test_causes_of_a_log_are_those_of_its_events_one_by_one(simulation: Simulati
 
 def test_counts_are_those_of_the_state_after_each_event(simulation: Simulation) -> None:
     for name, events in logs(simulation):
-        accepted = events[0]
-        assert isinstance(accepted, Accepted)
-        entry = simulation.store.get(keys.plan(WORKFLOW, accepted.plan))
-        assert entry is not None
-        plan = decoded(Plan, entry)
+        plan = plan_of(simulation, events)
         state = RequestState(plan)
         combined = {step for step, one in plan.steps.items() if one.combiner is not None}
         fold = Fold(lambda _, combined=combined: combined)  # type: ignore[misc]  # a default
