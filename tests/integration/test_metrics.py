@@ -91,8 +91,9 @@ def test_a_scrape_of_a_node_that_stands_still_says_so_in_time(serving: Served) -
     finally:
         os.kill(node, signal.SIGCONT)
     assert status == 503
-    detail = json.loads(body)["detail"]
-    assert detail.startswith(("the node does not answer", "the metrics were not ready"))
+    # The worker that is asked may not have reached this node before it stood still.
+    told = "the node does not answer", "the metrics were not ready", "no node answers"
+    assert json.loads(body)["detail"].startswith(told)
     assert eventually(lambda: counted(serving))["jobx_node_ready",] == 1
 
 
