@@ -16,7 +16,7 @@ from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.metrics import Metrics
 from jobx.actors.notification import Notification
 from jobx.actors.request.capabilities import missing_everywhere
-from jobx.actors.request.standing import Busy, Place
+from jobx.actors.request.standing import Busy, Whereabouts
 from jobx.config import Settings
 from jobx.kv.requests.lives import OpenRequest
 from jobx.kv.store import Write
@@ -75,7 +75,9 @@ class Executors(Protocol):
     def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
         """Close a suspended mapper of ``owner``."""
 
-    def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
+    def places(
+        self, owners: Collection[ActorAddress]
+    ) -> dict[tuple[ActorAddress, int], Whereabouts]:
         """Return where the work of owners is that has been sent, by owner and ticket."""
 
     def busy(self) -> dict[RequestKey, Busy]:

@@ -13,7 +13,7 @@ from thespian.actors import ActorAddress
 
 from jobx import values
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
-from jobx.actors.request.standing import Busy, Place
+from jobx.actors.request.standing import Busy, Whereabouts
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -102,7 +102,7 @@ class SimulatedExecutors:
         for run, owner in leaving:
             self._deliver(owner, Lost(run.ticket, None, GONE))
 
-    def places(self, _owners: Any) -> dict[tuple[ActorAddress, int], Place]:
+    def places(self, _owners: Any) -> dict[tuple[ActorAddress, int], Whereabouts]:
         return {}
 
     def busy(self) -> dict[RequestKey, Busy]:

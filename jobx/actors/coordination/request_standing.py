@@ -13,7 +13,7 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.coordination.started import Started, StartedWork
 from jobx.actors.ports import Services
 from jobx.actors.request.open_groups import groups, open_count
-from jobx.actors.request.standing import Backoffs, Group, Place, Standing
+from jobx.actors.request.standing import Backoffs, Group, Standing, Whereabouts
 from jobx.actors.request.state import RequestState
 
 
@@ -78,15 +78,17 @@ class RequestStanding:
             self._journal.adopted_from,
         )
 
-    def _away(self, started: Started) -> Place:
+    def _away(self, started: Started) -> Whereabouts:
         """Return where work is that no executor of this node has."""
         node_id = started.batch.addressDetails[0]
         if node_id != self._node.node_id:
-            return Place("peer", started.since, node_id)
+            return Whereabouts("peer", started.since, node_id)
         lacks = sorted({*started.requires} - {*self._node.settings.capabilities})
         if lacks:
-            return Place("capability", started.since, lacks=self._lacks(started.requires, lacks))
-        return Place("queued", started.since)
+            return Whereabouts(
+                "capability", started.since, lacks=self._lacks(started.requires, lacks)
+            )
+        return Whereabouts("queued", started.since)
 
     def _lacks(self, requires: tuple[str, ...], lacks: Sequence[str]) -> str:
         """Return who offers what work requires, in words."""

@@ -10,7 +10,7 @@ from thespian.actors import ActorAddress
 from jobx.actors.executors import overdue
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import RequestKey
-from jobx.actors.request.standing import Busy, Place
+from jobx.actors.request.standing import Busy, Whereabouts
 from jobx.views import ExecutorView
 
 
@@ -18,7 +18,7 @@ def places(
     executors: Iterable[Executor],
     owners: Collection[ActorAddress],
     usual_s: Callable[[WorkItem], float],
-) -> dict[tuple[ActorAddress, int], Place]:
+) -> dict[tuple[ActorAddress, int], Whereabouts]:
     """Return where the work of owners is that has been sent, by owner and ticket.
 
     Args:

@@ -27,7 +27,7 @@ from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, RequestKey, Run
 from jobx.actors.metrics import Metrics
 from jobx.actors.notification import Notification
-from jobx.actors.request.standing import Busy, Place
+from jobx.actors.request.standing import Busy, Whereabouts
 from jobx.actors.runtime.address import Address
 from jobx.config import Settings
 from jobx.kv.blobs import BlobFolder
@@ -243,7 +243,9 @@ class ExecutorPool:
         await self._processes.close()
         self._executors.clear()  # actors that end later still abandon the work of these
 
-    def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
+    def places(
+        self, owners: Collection[ActorAddress]
+    ) -> dict[tuple[ActorAddress, int], Whereabouts]:
         """Return where the work of owners is that has been sent, by owner and ticket."""
         return at_work.places(self._executors, owners, self._sharing.usual_s)
 

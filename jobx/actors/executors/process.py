@@ -17,7 +17,7 @@ from thespian.actors import ActorAddress
 
 from jobx import frames, segments
 from jobx.actors.messages import RequestKey
-from jobx.actors.request.standing import Place
+from jobx.actors.request.standing import Whereabouts
 from jobx.errors import FrameError
 from jobx.handlers.execution.shared_page import SharedPage
 from jobx.model import Failure
@@ -211,12 +211,14 @@ class Executor(asyncio.Protocol):
         began = self.page.begun_at(item.number)
         return now - (began if item.sent_at <= began <= now else item.sent_at)
 
-    def place_of(self, item: WorkItem, usual_s: float) -> Place:
-        """Return where in this executor an item is; ``usual_s`` as in ``Place``."""
+    def place_of(self, item: WorkItem, usual_s: float) -> Whereabouts:
+        """Return where in this executor an item is; ``usual_s`` as in ``Whereabouts``."""
         progress, now = self.progress(), time.monotonic()
         if progress.number != item.number or not progress.number:
-            return Place("behind", item.sent_at or now, executor=self.pid, ahead=self._ahead(item))
-        return Place(
+            return Whereabouts(
+                "behind", item.sent_at or now, executor=self.pid, ahead=self._ahead(item)
+            )
+        return Whereabouts(
             "dying" if self.blame is not None else "running",
             now - progress.running_s,
             executor=self.pid,

@@ -24,7 +24,7 @@ from jobx.actors.request.standing import (
     Backoffs,
     Cause,
     Group,
-    Place,
+    Whereabouts,
 )
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Chunk, Target
@@ -39,7 +39,9 @@ def open_count(state: RequestState) -> int:
 
 
 def groups(
-    state: RequestState, at_work: Iterable[tuple[Dispatch, Place]], waits: Backoffs | None = None
+    state: RequestState,
+    at_work: Iterable[tuple[Dispatch, Whereabouts]],
+    waits: Backoffs | None = None,
 ) -> list[Group]:
     """Return the groups of all open invocations, those that others wait for first.
 
@@ -70,9 +72,9 @@ class _Counting:
         self._mapping, self._reducing, self._waiting = _Counts(), _Counts(), _Counts()
         self._reduced: set[int] = set()
 
-    def at_work(self, started: Iterable[tuple[Dispatch, Place]]) -> None:
+    def at_work(self, started: Iterable[tuple[Dispatch, Whereabouts]]) -> None:
         """Count what is at work; a reducer in several parts is where its first part is."""
-        reducing: dict[int, list[tuple[Place, RunReducer]]] = {}
+        reducing: dict[int, list[tuple[Whereabouts, RunReducer]]] = {}
         for work, place in started:
             chunk = chunk_of(self._state, work)
             if chunk is None:
@@ -90,7 +92,7 @@ class _Counting:
                 group = replace(group, part=work.partition, parts=work.partitions)
             self._reduce(group)
 
-    def _batch(self, work: RunMappers, chunk: Chunk, place: Place) -> None:
+    def _batch(self, work: RunMappers, chunk: Chunk, place: Whereabouts) -> None:
         """Count mappers of a batch: the one that runs, and those behind it or with it."""
         runs = place.cause in ("running", "dying")
         vertex = max(place.vertex, work.first)
@@ -102,7 +104,7 @@ class _Counting:
             waiting = behind if runs else place
             self._map(self._at(waiting, "map", chunk.step, work.first, left))
 
-    def _at(self, place: Place, kind: Kind, step: str, vertex: int, count: int = 1) -> Group:
+    def _at(self, place: Whereabouts, kind: Kind, step: str, vertex: int, count: int = 1) -> Group:
         target = (vertex, MAPPER if kind == "map" else 0)
         return Group(
             place.cause, kind, step, count, vertex,

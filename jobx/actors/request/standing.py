@@ -34,7 +34,7 @@ MOST_GROUPS: Final = 20
 MOST_SEEN: Final = 500
 
 
-class Place(Struct, frozen=True):
+class Whereabouts(Struct, frozen=True):
     """Where work is.
 
     Attributes:

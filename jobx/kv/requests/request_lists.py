@@ -38,7 +38,7 @@ class Sources(Struct, frozen=True):
     rows: dict[str, Row]
 
 
-class Found(Struct, frozen=True):
+class FoundRequests(Struct, frozen=True):
     """What was found.
 
     Attributes:
@@ -90,7 +90,7 @@ def _behind(prefix: str, after: str | None) -> str | None:
     return None if after is None else prefix + keys.newest_first(after)
 
 
-def look(store: Store, at: Sources, after: str | None, lowest: str, limit: int) -> Found:
+def look(store: Store, at: Sources, after: str | None, lowest: str, limit: int) -> FoundRequests:
     """Return requests behind an id, from up to ``limit`` entries of each source.
 
     Open ones are read first, so one that ends meanwhile is found twice instead of never.
@@ -117,7 +117,7 @@ def look(store: Store, at: Sources, after: str | None, lowest: str, limit: int) 
         for request_id, row in found.items()
         if request_id >= least and (row is None or row.may_fit(at.wanted, at.error))
     ]
-    return Found(sorted(fitting, reverse=True), last if last > lowest else None, looked)
+    return FoundRequests(sorted(fitting, reverse=True), last if last > lowest else None, looked)
 
 
 def _take(

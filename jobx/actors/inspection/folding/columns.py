@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import Struct
 
-from jobx.actors.inspection.folding.histogram import Histogram
+from jobx.actors.inspection.folding.activity import Activity
 from jobx.actors.request.events import Kind
 from jobx.errors import BlobDamaged
 from jobx.views import InvocationState, Reading
@@ -258,7 +258,7 @@ class Columns(Protocol):
         failures: What failed, each once.
         places: Where invocations ran: a node and a process id.
         failed: The first attempts that failed.
-        histogram: How much ran when.
+        activity: How much ran when.
         reading: How far the log was read, if it was not read to its end.
     """
 
@@ -272,7 +272,7 @@ class Columns(Protocol):
     failures: list[ShortFailure]
     places: list[tuple[str, int]]
     failed: list[FailedAttempt]
-    histogram: Histogram
+    activity: Activity
     reading: Reading | None
 
     def block(self, number: int) -> Block:

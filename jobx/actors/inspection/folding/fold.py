@@ -71,7 +71,7 @@ class Fold(TimedColumns):
 
     def _accepted(self, event: glance.Accepted) -> None:
         self._owner = event.node
-        self.accepted_at = self.histogram.from_at = event.at
+        self.accepted_at = self.activity.from_at = event.at
         self._combined = self._combiners(event.plan)
         self._add(event.at, ROOT, 1, -1, (event.step, 0))
 
@@ -187,7 +187,7 @@ class Fold(TimedColumns):
         block = self._blocks[vertex // BLOCK]
         if event.span is not None:
             ended_at = branch.began_at + event.span.us / 1e6
-            self.histogram.add(total.step, branch.began_at, ended_at)
+            self.activity.add(total.step, branch.began_at, ended_at)
             block.saw(branch.began_at, ended_at)
         if (tries := block.tries.get(vertex % BLOCK)) is not None:
             tries.failures[2] = -1
@@ -284,7 +284,7 @@ class Fold(TimedColumns):
     def _count_failure(
         self, event: glance.Retried | glance.Failed, vertex: int, count: int, total: Total
     ) -> None:
-        self.histogram.fail(event.at, count)
+        self.activity.fail(event.at, count)
         attempt = FailedAttempt(invocation_id(event.kind, vertex), event.at)
         if event.span is not None:
             place, began_at = self._ran(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from jobx.actors.inspection.folding.activity import Activity
 from jobx.actors.inspection.folding.columns import (
     BLOCK,
     REDUCED,
@@ -19,7 +20,6 @@ from jobx.actors.inspection.folding.columns import (
     parts,
     stage_of,
 )
-from jobx.actors.inspection.folding.histogram import Histogram
 from jobx.views import Reading
 
 #: About what a mapper takes that has mapped on, or failed.
@@ -39,7 +39,7 @@ class OpenColumns(Columns):
         self.chunks = Chunks()
         self.totals: list[Total] = []
         self.places: list[tuple[str, int]] = [("", 0)]
-        self.histogram = Histogram()
+        self.activity = Activity()
         self.reading: Reading | None = None
         self._blocks: list[Block] = []
         self._objects = 0

@@ -33,7 +33,7 @@ MAX_BLOCKS: Final = 64
 MAX_CHUNKS: Final = 2000
 
 
-class Run(Struct, frozen=True):
+class SiblingRange(Struct, frozen=True):
     """Siblings in a row: from a vertex on, so many, of one total and code."""
 
     first: int
@@ -75,7 +75,7 @@ class Reader:
             self._last_stages = number, self._columns.stages(number)
         return self._last_stages[1]
 
-    def runs(self, chunks: list[int], after: int) -> Iterator[Run]:
+    def runs(self, chunks: list[int], after: int) -> Iterator[SiblingRange]:
         """Yield the vertices of chunks behind ``after`` in runs of one code."""
         known = self._columns.chunks
         begin = max(bisect_right(chunks, after + 1, key=known.starts.__getitem__) - 1, 0)
@@ -89,7 +89,7 @@ class Reader:
                 number = low // BLOCK
                 stages = self._stages(number)
                 if len(stages) == 1:
-                    yield Run(low, end - low, total, next(iter(stages))[1])
+                    yield SiblingRange(low, end - low, total, next(iter(stages))[1])
                     continue
                 block = self.search(number, low)
                 if block is None:
@@ -97,10 +97,10 @@ class Reader:
                 first, codes = low, block.stages[low % BLOCK : low % BLOCK + end - low]
                 for code, same in groupby(codes):
                     size = len(list(same))
-                    yield Run(first, size, total, code)
+                    yield SiblingRange(first, size, total, code)
                     first += size
 
-    def run(self, run: Run) -> views.SiblingRun:
+    def run(self, run: SiblingRange) -> views.SiblingRun:
         """Return a run as it is shown."""
         columns, stop = self._columns, run.first + run.count
         found = [self._extent(low, end) for low, end in parts(run.first, stop)]
@@ -162,7 +162,7 @@ class Reader:
             return tries.queued_at
         return self._columns.chunks.ats[self._columns.chunks.index(vertex)]
 
-    def _failure_of(self, run: Run, tries: Tries | None) -> model.Failure | None:
+    def _failure_of(self, run: SiblingRange, tries: Tries | None) -> model.Failure | None:
         step = self._columns.totals[run.total].step
         found = (self._failure(tries, kind, run.first, step) for kind in range(len(KINDS)))
         return next(filter(None, found), None)

@@ -20,7 +20,7 @@ from jobx.actors.inspection.folding.columns import (
     state_of,
     state_of_kind,
 )
-from jobx.actors.inspection.folding.page_reader import Reader, Run
+from jobx.actors.inspection.folding.page_reader import Reader, SiblingRange
 from jobx.errors import InvalidInput, NotFound, quote
 
 _NO_BRANCH: Final = Branch()
@@ -61,7 +61,7 @@ def tree(columns: Columns, asked: questions.GetTree) -> views.TreePage:
     total = columns.chunks.totals[columns.chunks.index(of)]
     return views.TreePage(
         request_id=asked.request_id, as_of=columns.as_of, of=asked.of,
-        parent=reader.run(Run(of, 1, total, code)), runs=runs, next=following,
+        parent=reader.run(SiblingRange(of, 1, total, code)), runs=runs, next=following,
         reading=columns.reading,
     )  # fmt: skip
 
@@ -82,9 +82,9 @@ def _mapper(asked: questions.GetTree) -> int:
     return found[0]
 
 
-def _joined(runs: Iterator[Run], *, is_done: bool) -> Iterator[Run]:
+def _joined(runs: Iterator[SiblingRange], *, is_done: bool) -> Iterator[SiblingRange]:
     """Yield runs with those that follow each other, and are in one state, as one."""
-    whole: Run | None = None
+    whole: SiblingRange | None = None
     for run in runs:
         state = state_of(run.code, is_done=is_done)
         if whole is not None and (

@@ -31,7 +31,7 @@ class TimedColumns(OpenColumns):
         ended_at = began_at
         if event.span is not None:
             ended_at += event.span.us / 1e6
-            self.histogram.add(total.step, began_at, ended_at, count)
+            self.activity.add(total.step, began_at, ended_at, count)
         if count == 1:
             self._timed_one(event.first, place, began_at, ended_at, spent)
             return

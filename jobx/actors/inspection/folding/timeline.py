@@ -10,6 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobx import questions, views
+from jobx.actors.inspection.folding.activity import PARTS
 from jobx.actors.inspection.folding.columns import (
     BLOCK,
     MAPPED,
@@ -19,7 +20,6 @@ from jobx.actors.inspection.folding.columns import (
     stage_of,
     state_of_kind,
 )
-from jobx.actors.inspection.folding.histogram import PARTS
 from jobx.errors import InvalidInput
 
 #: More bars than these, or bars of more blocks, are shown as columns.
@@ -48,7 +48,7 @@ def of(columns: Columns, asked: questions.GetTimeline) -> views.TimelineView:
         reading=columns.reading,
     )  # fmt: skip
     blocks = _blocks(columns, from_at, until_at)
-    most = columns.histogram.runs_between(from_at, until_at) + sum(columns.histogram.failed)
+    most = columns.activity.runs_between(from_at, until_at) + sum(columns.activity.failed)
     if most > MAX_BARS or len(blocks) > MAX_BLOCKS:
         return replace(view, columns=list(_columns(columns, from_at, until_at, asked.width)))
     found = [bar for number in blocks for bar in _bars(columns, number)] + list(_failed(columns))
@@ -117,19 +117,19 @@ def _columns(
     columns: Columns, from_at: float, until_at: float, width: int
 ) -> Iterator[views.Column]:
     """Yield at most ``width`` columns, none of them narrower than what is known."""
-    histogram = columns.histogram
-    count = max(1, min(width, ceil((until_at - from_at) / histogram.width_s)))
-    width_s = (until_at - from_at) / count or histogram.width_s
-    sums = {step: [0.0, *accumulate(one)] for step, one in histogram.running().items()}
-    failed = [0, *accumulate(histogram.failed)]
-    edges = [(from_at + n * width_s - histogram.from_at) / histogram.width_s for n in range(count)]
-    for low, high in zip(edges, [*edges[1:], edges[-1] + width_s / histogram.width_s], strict=True):
+    activity = columns.activity
+    count = max(1, min(width, ceil((until_at - from_at) / activity.width_s)))
+    width_s = (until_at - from_at) / count or activity.width_s
+    sums = {step: [0.0, *accumulate(one)] for step, one in activity.running().items()}
+    failed = [0, *accumulate(activity.failed)]
+    edges = [(from_at + n * width_s - activity.from_at) / activity.width_s for n in range(count)]
+    for low, high in zip(edges, [*edges[1:], edges[-1] + width_s / activity.width_s], strict=True):
         running = {
             step: round((_until(one, high) - _until(one, low)) / (high - low), 3)
             for step, one in sums.items()
         }
         yield views.Column(
-            at=histogram.from_at + low * histogram.width_s,
+            at=activity.from_at + low * activity.width_s,
             width_s=width_s,
             running={step: ran for step, ran in running.items() if ran},
             failed=failed[_nearest(high)] - failed[_nearest(low)],

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from jobx.actors.inspection.folding.activity import Activity
 from jobx.actors.inspection.folding.columns import (
     BLOCK,
     Block,
@@ -31,14 +32,13 @@ from jobx.actors.inspection.folding.columns import (
     column_of,
     unpack_block,
 )
-from jobx.actors.inspection.folding.histogram import Histogram
 from jobx.errors import BlobDamaged
 from jobx.system.errors import translate_read
 
 #: Its name in the folder of a request; the ending says that it is shared with no node.
 NAME: Final = "views.part"
 #: Changes with what is kept, and with what it means.
-VERSION: Final = 3
+VERSION: Final = 4
 _MAGIC: Final = b"jobxview"
 _TRAILER: Final = struct.Struct(">8sIQII")
 _LEVEL: Final = 1
@@ -67,7 +67,7 @@ class _Header(Struct):
     failures: list[ShortFailure]
     places: list[tuple[str, int]]
     failed: list[FailedAttempt]
-    histogram: Histogram
+    activity: Activity
     blocks: list[_Place]
 
 
@@ -113,7 +113,7 @@ def _header(columns: Columns, key: tuple[str, str, float], places: list[_Place])
     header = _Header(
         key, columns.as_of, columns.accepted_at, columns.count, [one.tobytes() for one in kept],
         columns.totals, columns.groups, columns.failures, columns.places, columns.failed,
-        columns.histogram, places,
+        columns.activity, places,
     )  # fmt: skip
     return msgspec.msgpack.encode(header)
 
@@ -187,7 +187,7 @@ class ViewFile(Columns):
             raise _damaged("it is of another request")
         self.is_done, self.reading = True, None
         self.as_of, self.count = header.as_of, header.count
-        self.accepted_at, self.histogram = header.accepted_at, header.histogram
+        self.accepted_at, self.activity = header.accepted_at, header.activity
         self.totals, self.groups, self.failures = header.totals, header.groups, header.failures
         self.places, self.failed, self._places = header.places, header.failed, header.blocks
         self.chunks = chunks = Chunks()

@@ -15,7 +15,7 @@ from jobx.actors.request.standing import (
     Backoffs,
     Cause,
     Group,
-    Place,
+    Whereabouts,
 )
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT, Target
@@ -33,8 +33,8 @@ from tests.unit.actors.request.driver import (
     trees,
 )
 
-RUNNING = Place("running", 5.0, executor=7, vertex=2)
-QUEUED = Place("queued", 4.0)
+RUNNING = Whereabouts("running", 5.0, executor=7, vertex=2)
+QUEUED = Whereabouts("queued", 4.0)
 WRONG = Failure(kind="author", type="ValueError", message="wrong")
 
 
@@ -97,13 +97,15 @@ def test_a_suspended_mapper_that_has_no_child_yet_is_one_that_may_go_on() -> Non
 
 
 def test_what_waits_for_an_executor_says_since_when(state: RequestState) -> None:
-    at_work = [(batch(state, 3, 2), Place("queued", 6.0)), (batch(state, 1, 2), QUEUED)]
+    at_work = [(batch(state, 3, 2), Whereabouts("queued", 6.0)), (batch(state, 1, 2), QUEUED)]
     found = groups(state, at_work)[0]
     assert (found.cause, found.count, found.vertex, found.since) == ("queued", 4, 1, 4.0)
 
 
 def test_each_node_that_has_work_is_named(state: RequestState) -> None:
-    at_work = [(batch(state, n, 1), Place("peer", 1.0, node)) for n, node in ((1, "b"), (2, "c"))]
+    at_work = [
+        (batch(state, n, 1), Whereabouts("peer", 1.0, node)) for n, node in ((1, "b"), (2, "c"))
+    ]
     found = groups(state, at_work)[:2]
     assert [(group.cause, group.node) for group in found] == [("peer", "b"), ("peer", "c")]
 
@@ -158,7 +160,7 @@ def test_there_are_never_more_groups_than_a_page_shows(state: RequestState) -> N
     many = RequestState(PLAN)
     accepted(many)
     many.apply(mapped(ROOT, 1, 50))
-    work = [(batch(many, n, 1), Place("peer", float(n), f"n{n}")) for n in range(1, 51)]
+    work = [(batch(many, n, 1), Whereabouts("peer", float(n), f"n{n}")) for n in range(1, 51)]
     found = groups(many, work)
     assert len(found) == MOST_GROUPS
     assert sum(group.count for group in found) == 51

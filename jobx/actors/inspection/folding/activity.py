@@ -22,7 +22,7 @@ class StepTimes(Struct):
     changes: list[int]
 
 
-class Histogram(Struct):
+class Activity(Struct):
     """Adds up runs; parts double in width when the time outgrows them.
 
     Attributes:
