@@ -72,6 +72,9 @@ class NodeFacts(Struct, frozen=True):
 
 
 def said_at(wall_at: float) -> str:
-    """Return a wall-clock instant for people, in UTC."""
-    at = datetime.datetime.fromtimestamp(wall_at, datetime.UTC)
+    """Return a wall-clock instant for people, in UTC; its seconds since 1970 if it is no date."""
+    try:
+        at = datetime.datetime.fromtimestamp(wall_at, datetime.UTC)
+    except (OverflowError, OSError, ValueError):  # a clock that was far off
+        return f"{wall_at:g} s after 1970"
     return at.isoformat(" ", "seconds").replace("+00:00", "Z")

@@ -16,12 +16,13 @@ from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.kept_causes import KeptCauses
 from jobx.kv.large_events import blobs_of
-from jobx.kv.requests import kept_requests
+from jobx.kv.requests import kept_requests, request_entity
 from jobx.kv.store import Store
 from jobx.questions import Question
 
 A = TypeVar("A", bound=views.View)
-Table: TypeAlias = dict[type[Question[Any]], Callable[[Store, Any], views.View]]
+Answer: TypeAlias = Callable[[Store, Any], views.View]
+Table: TypeAlias = dict[type[Question[Any]], Answer]
 
 
 def table(folds: Folds) -> Table:
@@ -43,7 +44,7 @@ def table(folds: Folds) -> Table:
     def timeline(store: Store, asked: questions.GetTimeline) -> views.TimelineView:
         return folds.view(store, asked, lambda columns, _: timelines.of(columns, asked))
 
-    return {
+    of_logs: Table = {
         questions.GetTrace: _trace,
         questions.GetInvocation: _invocation,
         questions.GetGraph: _graph,
@@ -53,9 +54,21 @@ def table(folds: Folds) -> Table:
         questions.ListInvocations: invocations,
         questions.GetTimeline: timeline,
         questions.ReadProgress: lambda store, asked: progress.read(store, asked, summary),
+    }
+    return {kind: _of_whole_log(answer) for kind, answer in of_logs.items()} | {
         questions.GetDump: lambda store, asked: dumps.begin(store, blobs_of(store), asked),
         questions.ReadDump: lambda _, asked: dumps.read(asked),
     }
+
+
+def _of_whole_log(answer: Answer) -> Answer:
+    """Return an answer that raises NotFound if the request is removed while its log is read."""
+
+    def found(store: Store, asked: Any) -> views.View:
+        with request_entity.reading_log(store, asked.workflow, asked.request_id):
+            return answer(store, asked)
+
+    return found
 
 
 def answered(store: Store, question: Question[A]) -> A:

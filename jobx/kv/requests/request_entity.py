@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from msgspec import inspect
@@ -134,6 +136,29 @@ def get_whole(store: Store, workflow: str, request_id: str) -> Request:
         FormUnknown: A newer version wrote more than this one knows.
     """
     return decoded(Request, _entry(store, workflow, request_id))
+
+
+@contextmanager
+def reading_log(store: Store, workflow: str, request_id: str) -> Iterator[None]:
+    """Read a log of which nothing is removed meanwhile.
+
+    The log of a request is removed together with its entity, or after it. So if the entity is there
+    when the log has been read, all of it was; else it may have looked damaged, short or empty.
+
+    Raises:
+        NotFound: The request is not there any more.
+    """
+    try:
+        yield
+    except Exception:
+        _check(store, workflow, request_id)
+        raise
+    _check(store, workflow, request_id)
+
+
+def _check(store: Store, workflow: str, request_id: str) -> None:
+    if store.get(_key(workflow, request_id)) is None:
+        raise NotFound("request", f"{workflow}/{request_id}")
 
 
 def plan(store: Store, workflow: str, digest: str) -> Plan | None:

@@ -6,6 +6,7 @@ import time
 from typing import Final, TypeVar
 
 from jobx import views
+from jobx.errors import Overloaded, Unavailable
 from jobx.questions import Question
 from jobx.tools.shared import render
 from jobx.tools.shared.gateway_client import GatewayClient
@@ -14,16 +15,38 @@ from jobx.tools.shared.gateway_client import GatewayClient
 ANSWER_S: Final = 30.0
 #: How long a log is read before what was read of it is shown.
 WHOLE_S: Final = 120.0
+#: How often in a row a part is asked for again when the reader died, or others ask too much of it.
+TRIES: Final = 5
 A = TypeVar("A", bound=views.View)
 
 
 def ask(gateway: GatewayClient, question: Question[A], seconds: float = WHOLE_S) -> A:
-    """Return the answer to a question about a log, of all of it if it is read in this time."""
+    """Return the answer to a question about a log, of all of it if it is read in this time.
+
+    Raises:
+        Unavailable: No reader has answered, time and again.
+        JobxError: As the node says.
+    """
     until = time.monotonic() + seconds
     while True:
-        view = gateway.call(question, ANSWER_S)
+        view = _part(gateway, question, until)
         if reading_of(view) is None or time.monotonic() > until:
             return view
+
+
+def _part(gateway: GatewayClient, question: Question[A], until: float) -> A:
+    """Return the next part; a reader that died is replaced, and goes on where the last one was."""
+    tries = 0
+    while True:
+        try:
+            return gateway.call(question, ANSWER_S)
+        except Unavailable as error:
+            tries += 1
+            is_passing = type(error) in (Unavailable, Overloaded) and error.retry_after_s > 0
+            again_at = time.monotonic() + error.retry_after_s
+            if not is_passing or tries == TRIES or again_at > until:
+                raise
+            time.sleep(error.retry_after_s)
 
 
 def reading_of(view: views.View) -> views.Reading | None:

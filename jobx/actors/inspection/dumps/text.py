@@ -14,7 +14,7 @@ from jobx.actors.inspection.dumps.dump import Dump
 from jobx.actors.inspection.dumps.lines import Chunks, DumpAttempt, DumpLine
 from jobx.actors.inspection.view_builders import request_view
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.requests import deliveries
+from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 from jobx.model import Failure
 from jobx.questions import GetDump
@@ -36,11 +36,12 @@ def chunks(store: Store, blobs: BlobFolder, asked: GetDump) -> Iterator[bytes]:
         NotFound: There is no such request; before the first chunk.
         InvalidInput: It is to be below what is no mapper; likewise. It has no such step; with the
             first chunk, as the next one.
-        NotFound: It has not mapped the mapper below which all is to be.
+        NotFound: It has not mapped the mapper below which all is to be. It is removed meanwhile.
         JobxError: The log cannot be read on.
     """
     dump = Dump(store, blobs, asked)
-    return _in_chunks(_FORMS["flat" if asked.is_flat else asked.form](dump, store))
+    chunks = _in_chunks(_FORMS["flat" if asked.is_flat else asked.form](dump, store))
+    return _of_whole_log(store, asked, chunks)
 
 
 def of_lines(lines: list[DumpLine], form: str) -> bytes:
@@ -50,6 +51,12 @@ def of_lines(lines: list[DumpLine], form: str) -> bytes:
     if form == "text":
         return "".join(part for line in lines for part in _lines_of(line)).encode()
     return _ENCODER.encode_lines(lines)
+
+
+def _of_whole_log(store: Store, asked: GetDump, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield chunks of a log; the end of one that was removed meanwhile is no end."""
+    with request_entity.reading_log(store, asked.workflow, asked.request_id):
+        yield from chunks
 
 
 def _in_chunks(parts: Iterator[bytes]) -> Iterator[bytes]:
