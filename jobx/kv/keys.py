@@ -44,6 +44,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+#: What entities begin with, and requests, which are ones.
+ENTITIES: Final = "entities/"
 ENTITIES_STATE: Final = "entities_state/"
 #: What logs begin with.
 REQUESTS: Final = "requests/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
@@ -129,6 +130,29 @@ class Process:
         self._order = list(range(len(self._calls)))
         if not self._calls:
             self._resume(lambda: self._steps.send([]))
+
+
+def interleave(
+    server: Server, random: Random, parts: list[Callable[[], Steps[None]]], lost: float
+) -> None:
+    """Run processes in a random order, from random moments on; some of them crash."""
+    waiting = {part: random.randrange(20) if place else 0 for place, part in enumerate(parts)}
+    crashes = {part: random.randrange(1, 25) for part in parts if random.random() < 0.4}
+    alive: dict[Callable[[], Steps[None]], Process] = {}
+    for now in count():
+        for part in [part for part, at in waiting.items() if at <= now or not alive]:
+            alive[part] = Process(part())
+            del waiting[part]
+        if not alive:
+            break
+        part = random.choice(list(alive))
+        for _ in range(random.choice((1, 1, 1, 5))):
+            if not alive[part].has_ended:
+                alive[part].step(server, random, lost)
+        if alive[part].has_ended or alive[part].made >= crashes.get(part, 1 << 30):
+            del alive[part]
+        if random.random() < 0.3:
+            server.deliver(random)
 
 
 def run(server: Server, steps: Steps[T]) -> T:

@@ -121,7 +121,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/http/writing/test_held.py": ("http/byte_budget",),
     "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch"),
     "tests/unit/kv/etcd2/test_schedules.py": (
-        *("kv/etcd2/calls", "kv/etcd2/notes", "kv/etcd2/reading", "kv/etcd2/redo"),
+        *("kv/etcd2/calls", "kv/etcd2/notes", "kv/etcd2/reading"),
     ),
     "tests/unit/kv/requests/test_kept_requests.py": (
         *("kv/requests/older_requests", "kv/requests/removal"),

@@ -9,24 +9,25 @@ is one that is newer than its guard: it was sent before that, and arrived after 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
-from jobx.errors import EntryDamaged
+from jobx.errors import EntryDamaged, JobxError
 from jobx.kv import keys
-from jobx.kv.etcd2.calls import List, Look, Remove, Steps, TreeNode, Write, one
+from jobx.kv.etcd2.calls import List, Look, Remove, RemoveFolder, Steps, TreeNode, Write, one
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
-from jobx.kv.etcd2.records import Record, decode, digest, encode
+from jobx.kv.etcd2.records import STAYS_S, Record, decode, digest, encode
 from jobx.kv.etcd2.redo import Redo
 from jobx.kv.prefixes import prefix_end, span
 from jobx.kv.store import Entry
 
-#: How long a closed guard stays. By then nobody who would write it is there any more.
-CLOSED_S: Final = 86_400
 #: So many times longer than an Idempotency-Key, for which a client waits, others may wait.
 _UNHURRIED: Final = 30.0
+#: Folders that nobody writes to once their node is gone, and that others look through.
+_OF_NODES: Final = (keys.OPEN, keys.UNDELIVERED)
 #: Events are written in order: one that has a successor has been done with.
 _LOGS: Final = "requests/"
 
@@ -88,7 +89,7 @@ class Reader:
         while node.index:
             record = decode(key, node.text)
             yield from self._redo.finish_if_need_be(record.redo, node)
-            if record.value is None and not record.is_closed:
+            if record.value is None and not record.is_closed and not record.is_removed:
                 yield from one(Remove(node.path, node.index))
             if record.value is None:
                 return None
@@ -119,7 +120,7 @@ class Reader:
         if not self._notes.is_overdue(node.path, node.index, times):
             return False
         closed = encode(Record(is_closed=True))
-        yield from one(Write(path, closed, 0, CLOSED_S))
+        yield from one(Write(path, closed, 0, STAYS_S))
         return None
 
     def range(
@@ -148,10 +149,25 @@ class Reader:
                     damaged += notes or []
                 return asked.found
 
-    def _walk(self, asked: Asked, folder: str) -> Steps[None]:
-        """Take in the entries below a folder, folder by folder, until there are enough."""
-        nodes = yield from one(List(folder))
+    def _walk(self, asked: Asked, folder: str) -> Steps[list[TreeNode]]:
+        """Take in the entries below a folder, folder by folder, until there are enough.
+
+        Returns:
+            What is in the folder itself.
+        """
+        nodes: list[TreeNode] = yield from one(List(folder))
         yield from self._take(asked, nodes)
+        return nodes
+
+    def _walk_below(self, asked: Asked, key: str, folder: str) -> Steps[None]:
+        """Walk through a folder that is there; one of a node that is empty need not stay.
+
+        It is not removed if somebody has put something there meanwhile, and whoever puts something
+        there later creates it again.
+        """
+        if not (yield from self._walk(asked, folder)) and key.startswith(_OF_NODES):
+            with suppress(JobxError):  # who only reads may not be allowed to
+                yield from one(RemoveFolder(folder))
 
     def _take(self, asked: Asked, nodes: Iterable[TreeNode]) -> Steps[None]:
         """Take in the entries of files, and what is in folders."""
@@ -160,7 +176,7 @@ class Reader:
             if asked.is_full:
                 return
             if node.is_folder:
-                yield from self._walk(asked, node.path)
+                yield from self._walk_below(asked, key, node.path)
                 continue
             beside = place + (-1 if asked.is_reverse else 1)
             has_next = 0 <= beside < len(named) and _is_successor(key, named[beside][0])

@@ -17,6 +17,8 @@ from jobx.errors import EntryDamaged
 
 _BEGIN: Final = "="
 _DIGEST: Final = 16
+#: How long a closed or removed key stays. By then nobody is there who would still write it.
+STAYS_S: Final = 86_400
 
 
 class RedoStep(Struct, frozen=True, array_like=True):
@@ -44,6 +46,7 @@ class Record(Struct, frozen=True):
         unit: The ``digest`` of that guard.
         redo: The writes of the unit that follow its guard, which this is.
         is_closed: Nobody may create this key.
+        is_removed: The key was removed, and lists that are older than this leave it alone.
     """
 
     value: bytes | None = None
@@ -51,6 +54,7 @@ class Record(Struct, frozen=True):
     unit: str = ""
     redo: tuple[RedoStep, ...] = ()
     is_closed: bool = False
+    is_removed: bool = False
 
 
 class _Header(Struct, frozen=True, omit_defaults=True):
@@ -60,6 +64,7 @@ class _Header(Struct, frozen=True, omit_defaults=True):
     unit: str = ""
     redo: tuple[RedoStep, ...] = ()
     is_closed: bool = False
+    is_removed: bool = False
     is_absent: bool = False
     is_base64: bool = False
 
@@ -72,8 +77,15 @@ def encode(record: Record) -> str:
     """Return a record as text."""
     body, is_base64 = _text(record.value or b"")
     is_absent = record.value is None
-    is_closed = record.is_closed
-    header = _Header(record.guard, record.unit, record.redo, is_closed, is_absent, is_base64)
+    header = _Header(
+        record.guard,
+        record.unit,
+        record.redo,
+        record.is_closed,
+        record.is_removed,
+        is_absent,
+        is_base64,
+    )
     if header == _Header() and not body.startswith(_BEGIN):
         return body
     return f"{_BEGIN}{_ENCODER.encode(header).decode()}\n{body}"
@@ -94,7 +106,7 @@ def decode(key: str, text: str) -> Record:
     except ValueError as error:
         raise EntryDamaged(key, f"JobX did not write it: {error}") from error
     kept = None if header.is_absent else value
-    return Record(kept, header.guard, header.unit, header.redo, header.is_closed)
+    return Record(kept, header.guard, header.unit, header.redo, header.is_closed, header.is_removed)
 
 
 def digest(guard: str, value: bytes | None) -> str:
@@ -108,3 +120,7 @@ def _text(value: bytes) -> tuple[str, bool]:
         return value.decode(), False
     except UnicodeDecodeError:
         return base64.urlsafe_b64encode(value).decode(), True
+
+
+#: What is left in place of a removed key.
+REMOVED: Final = encode(Record(is_removed=True))

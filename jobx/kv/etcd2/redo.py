@@ -2,7 +2,8 @@
 
 Each is conditional: it leaves alone what is newer than the guard. So it does not matter how often,
 and how late, they are done, except that a key that somebody removed again may come back. Keys of
-requests only say that there is something to look at; an entity has to be deleted again.
+requests only say that there is something to look at. An entity must not come back: what removes it
+leaves a record in its place for a day, which is newer than what is late.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from jobx.kv import keys
 from jobx.kv.etcd2.calls import List, Look, Remove, Steps, TreeNode, Write, one, together
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
-from jobx.kv.etcd2.records import RedoStep
+from jobx.kv.etcd2.records import REMOVED, STAYS_S, RedoStep
 
 
 class Redo:
@@ -68,18 +69,17 @@ class Redo:
             return not (yield from self._old(step, index))
         node = yield from one(Look(self._names.path(step.key)))
         if step.kind == "remove":
-            return not 0 < node.index < index
+            return not 0 < node.index < index or node.text == REMOVED
         return bool(node.index > index)
 
     def _do(self, step: RedoStep, index: int) -> Steps[None]:
-        path = self._names.path(step.key)
         if step.kind == "set":
-            yield from self._set(path, step.text, index)
+            yield from self._set(self._names.path(step.key), step.text, index)
         elif step.kind == "remove":
-            yield from self._remove(path, index)
+            yield from self._remove(step.key, index)
         else:
             old = yield from self._old(step, index)
-            yield from together([self._remove(node.path, index) for node in old])
+            yield from together([self._remove(key, index) for key in old])
 
     def _set(self, path: str, text: str, index: int) -> Steps[None]:
         known = self._notes.index(path)
@@ -90,28 +90,33 @@ class Redo:
                 return
             known = (yield from one(Look(path))).index
 
-    def _remove(self, path: str, index: int) -> Steps[None]:
+    def _remove(self, key: str, index: int) -> Steps[None]:
+        path = self._names.path(key)
         known = self._notes.index(path)
         self._notes.forget(path)
         while known < index:
-            if known and (yield from one(Remove(path, known))):
+            if known and (yield from one(_removal(key, path, known))):
                 return
-            known = (yield from one(Look(path))).index
-            if known == 0:
+            node: TreeNode = yield from one(Look(path))
+            known = node.index
+            if known == 0 or node.text == REMOVED:
                 return
 
-    def _old(self, step: RedoStep, index: int) -> Steps[list[TreeNode]]:
-        """Return the files with a prefix that are older than the guard and do not stay."""
-        kept = {self._names.path(key) for key in step.kept}
+    def _old(self, step: RedoStep, index: int) -> Steps[list[str]]:
+        """Return the keys with a prefix that are older than the guard and do not stay."""
         nodes: list[TreeNode] = yield from one(List(self._names.folder(step.key), is_deep=True))
-        return [
-            node
+        old = [
+            self._names.key(node.path)
             for node in nodes
-            if node.index < index
-            and node.path not in kept
-            and not node.is_folder
-            and (self._names.key(node.path) or "").startswith(step.key)
+            if node.index < index and node.text != REMOVED and not node.is_folder
         ]
+        return [key for key in old if key and key.startswith(step.key) and key not in step.kept]
+
+
+def _removal(key: str, path: str, index: int) -> Write | Remove:
+    """Return the call that removes a key, if it has this index."""
+    is_entity = key.startswith(keys.ENTITIES) and not key.startswith(keys.entities("request"))
+    return Write(path, REMOVED, index, STAYS_S) if is_entity else Remove(path, index)
 
 
 def _stages(steps: Sequence[RedoStep]) -> list[list[RedoStep]]:

@@ -265,15 +265,17 @@ class UnitWriter:
 
     def _write_guard(self, guard: str, text: str, revision: int) -> Steps[int]:
         """Write the guard on its condition; return its index, or 0."""
-        path = self._names.path(guard)
+        path, expected = self._names.path(guard), revision
         while True:
-            index: int = yield from one(Write(path, text, revision))
+            index: int = yield from one(Write(path, text, expected))
             if index:
                 self._notes.wrote(path, index)
                 return index
             node: TreeNode = yield from one(Look(path))
             entry = yield from self._reader.entry(guard, node)
-            is_closed = node.index > 0 and decode(guard, node.text).is_closed
-            if revision or is_closed or entry is not None:
+            found = decode(guard, node.text)
+            if revision or found.is_closed or entry is not None:
                 return 0
-            yield from one(Pause(_LOOK_S))  # something is there that soon will not be
+            expected = node.index if found.is_removed else 0
+            if not found.is_removed:
+                yield from one(Pause(_LOOK_S))  # something is there that soon will not be

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from random import Random
 
 import pytest
@@ -21,7 +20,7 @@ from jobx.kv.etcd2.reading import Reader
 from jobx.kv.etcd2.records import Record
 from jobx.kv.etcd2.redo import Redo
 from jobx.kv.store import Create, Delete, Put, Unit
-from tests.support.v2_model import Party, Process, Server, run
+from tests.support.v2_model import Party, Server, interleave, run
 
 W, KEY = "w", keys.idempotency("w", "job", "client")
 #: Schedules of each test, and in how many parts they run.
@@ -144,24 +143,8 @@ def removed(party: Party, key: str) -> Steps[None]:
 
 
 def play(world: World, random: Random, parts: list[Callable[[], Steps[None]]], lost: float) -> None:
-    """Run processes in a random order, from random moments on; some of them crash."""
-    waiting = {part: random.randrange(20) if place else 0 for place, part in enumerate(parts)}
-    crashes = {part: random.randrange(1, 25) for part in parts if random.random() < 0.4}
-    alive: dict[Callable[[], Steps[None]], Process] = {}
-    for now in count():
-        for part in [part for part, at in waiting.items() if at <= now or not alive]:
-            alive[part] = Process(part())
-            del waiting[part]
-        if not alive:
-            break
-        part = random.choice(list(alive))
-        for _ in range(random.choice((1, 1, 1, 5))):
-            if not alive[part].has_ended:
-                alive[part].step(world.server, random, lost)
-        if alive[part].has_ended or alive[part].made >= crashes.get(part, 1 << 30):
-            del alive[part]
-        if random.random() < 0.3:
-            world.server.deliver(random)
+    """Run processes, and end what they leave open."""
+    interleave(world.server, random, parts, lost)
     sweep(world, random)
 
 
