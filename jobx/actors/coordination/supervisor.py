@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -14,6 +14,14 @@ from jobx.actors import notification, recovery
 from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.restarts import Restarts
+from jobx.actors.coordination.taken_up import (
+    GiveBack,
+    GoOn,
+    HasEnded,
+    LeaveOpen,
+    ReadAgain,
+    TakenUp,
+)
 from jobx.actors.messages import (
     Adopt,
     AdoptStrays,
@@ -37,7 +45,6 @@ from jobx.actors.messages import (
     Refused,
     RequestKey,
     Submit,
-    Waiting,
 )
 from jobx.actors.ports import Services
 from jobx.actors.recovery import Recovery
@@ -46,9 +53,7 @@ from jobx.actors.runtime.failure import ChildFailed
 from jobx.errors import (
     Conflict,
     Draining,
-    EntryDamaged,
     FormUnknown,
-    InternalError,
     JobxError,
     NotFound,
     Overloaded,
@@ -80,8 +85,7 @@ class Supervisor(LoopActor):
         #: Requests that are recovered once their turn has come and their log is read.
         self._reading: set[RequestKey] = set()
         self._recovery = Recovery(self.node.settings.requests.node_deaths)
-        #: Those that are taken up of an earlier life or another node, with their nodes and marks.
-        self._taken: dict[RequestKey, OpenRequest] = {}
+        self._taken_up = TakenUp(self.node.node_id, self.node.incarnation, self.node.is_lost)
         #: Coordinators that are to start again because somebody asks for it, and why.
         self._again: dict[object, str] = {}
         #: Why requests must end instead of being recovered.
@@ -212,7 +216,8 @@ class Supervisor(LoopActor):
         now = self.node.now()
         pardoned = self._recovery.pardon(now)
         taken = self._recovery.take(now, has_room=self._has_room)
-        self._mark(pardoned, taken)
+        if marks := self._taken_up.take(self._recovery, taken, pardoned):
+            self.node.log.mark(marks)
         for waiting in taken:
             self._restarts.rebuilt(waiting.key, now)
             if waiting.is_set_aside:
@@ -227,20 +232,9 @@ class Supervisor(LoopActor):
         is_full = len(self._open) >= self.node.settings.requests.max_open
         return self.node.budget.has_room and not is_full
 
-    def _mark(self, pardoned: Waiting | None, taken: Sequence[Waiting]) -> None:
-        """Mark requests before their logs are read, also those that another node has so far."""
-        node_id, life = self.node.node_id, self.node.incarnation
-        marked = [self._recovery.mark(one, one.node_id or node_id, life) for one in taken]
-        self._taken.update((waiting.key, one) for waiting, one in zip(taken, marked, strict=True))
-        written = [one if one.node_id == node_id else _read_by(one, node_id) for one in marked]
-        if pardoned is not None:  # it was adopted before its trial began
-            written.append(self._recovery.mark(pardoned, node_id, life))
-        if written:
-            self.node.log.mark(written)
-
     def _progressed(self, message: Progressed, _: ActorAddress) -> None:
         """Let the next suspect follow: this one has proved itself."""
-        self._taken.pop(message.key, None)
+        self._taken_up.forget(message.key)
         self._recovery.acquit(message.key)
         self._take_up()
 
@@ -258,75 +252,33 @@ class Supervisor(LoopActor):
             self._read(message.payload)
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
-        key = message.key
-        self._note_adopted(message)
-        if self._stays(message):
-            self._forget(key)
-            self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
-            self._recovery.read(key)
-            self._take_up()
-            return
-        if message.error is not None:
-            _log.error("the log of request %s cannot be read: %s", key, message.error)
-        if isinstance(message.error, NotFound):  # it was refused when its coordinator had died
-            self._forget(key)
-            error = InternalError("the coordinator failed; see the node's log")
-            self.send(self.node.gateway, Refused(key, error))
-        elif isinstance(message.error, FormUnknown):
-            self._leave_open(key, message.error, message.request)
-        elif isinstance(message.error, EntryDamaged) and message.request is None:
-            self._forget(key)  # left unchanged: no later try reads anything else
-            self.send(self.node.gateway, Refused(key, message.error))
-        elif message.request is None:
-            self.wakeupAfter(READ_AGAIN_S, key)
-        elif message.request.is_done:
-            self._forget(key)
-            self.send(self.node.gateway, Ended(message.request))
-            self._tell(message.request)
-        elif self._is_elsewhere(key, message.request):
-            _log.info("request %s is coordinated by %s", key, message.request.coordinator)
-            self._forget(key)
-            self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
-        else:
-            self.send(self.node.gateway, Opened(message.request))
-            if not self._is_draining:
-                self._go_on(message, message.request)
+        key, gateway = message.key, self.node.gateway
+        match self._taken_up.fate(message):
+            case GiveBack(error, says):
+                _log.warning("request %s is not continued here: %s", key, says)
+                self._forget(key)
+                self.send(gateway, Refused(key, error))
+            case LeaveOpen(reason, request):
+                self._leave_open(key, reason, request)
+            case ReadAgain(error):
+                _log.error("the log of request %s cannot be read: %s", key, error)
+                self.wakeupAfter(READ_AGAIN_S, key)
+            case HasEnded(request):
+                self._forget(key)
+                self.send(gateway, Ended(request))
+                self._tell(request)
+            case GoOn(request):
+                self.send(gateway, Opened(request))
+                if not self._is_draining:
+                    self._go_on(message, request)
         self._recovery.read(key)
         self._take_up()
-
-    def _note_adopted(self, message: LogRead) -> None:
-        """Take note of a request that is no longer another node's, though its coordinator died."""
-        if message.request is not None and message.request.coordinator == self.node.node_id:
-            self._taken.pop(message.key, None)
-
-    def _stays(self, message: LogRead) -> bool:
-        """Whether a request of another node stays there.
-
-        That node is back, has ended it, or wrote what this one does not know or cannot end: others
-        may.
-        """
-        taken, error = self._taken.get(message.key), message.error
-        if taken is None or taken.node_id == self.node.node_id:
-            return False
-        if message.request is not None and message.request.is_done:
-            return True
-        is_unknown = isinstance(error, FormUnknown | NotFound)
-        is_unfit = is_unknown or (isinstance(error, EntryDamaged) and message.request is None)
-        if is_unfit:
-            text = "request %s of lost node %s is not adopted: %s"
-            _log.warning(text, message.key, taken.node_id, error)
-        return is_unfit or not self.node.is_lost(taken.node_id)
-
-    def _is_elsewhere(self, key: RequestKey, request: model.Request) -> bool:
-        """Whether another node has a request than the one that it is taken from."""
-        taken = self._taken.get(key)
-        owner_id = self.node.node_id if taken is None else taken.node_id
-        return request.coordinator not in (None, owner_id)
 
     def _leave_open(
         self, key: RequestKey, reason: FormUnknown, request: model.Request | None
     ) -> None:
         """Leave a request to a newer JobX, which wrote it; no death counts for it here."""
+        _log.error("the log of request %s cannot be read: %s", key, reason)
         self._forget(key)
         self.node.left.add(key, reason)
         self.node.log.mark([OpenRequest(self.node.node_id, *key, Mark())])
@@ -337,7 +289,7 @@ class Supervisor(LoopActor):
         """Start the coordinator or the closer of a request."""
         key, gateway = message.key, self.node.gateway
         self._reading.discard(key)
-        taken, mark = self._taken.get(key), Mark()
+        taken, mark = self._taken_up.of(key), Mark()
         if taken is not None:  # 1.0.0 did not say who coordinates a request
             request, mark = replace(request, coordinator=taken.node_id), taken.mark
         failure = self._failure(message)
@@ -353,6 +305,7 @@ class Supervisor(LoopActor):
     def _failure(self, message: LogRead) -> model.Failure | None:
         """Return why a request must end; None if it continues."""
         if message.error is not None:
+            _log.error("the log of request %s is damaged: %s", message.key, message.error)
             return _damaged(message.error)
         failure = self._endings.get(message.key) or self._restarts.failure(message.key)
         if failure is not None:
@@ -397,7 +350,7 @@ class Supervisor(LoopActor):
 
     def _forget(self, key: RequestKey) -> None:
         self._reading.discard(key)
-        self._taken.pop(key, None)
+        self._taken_up.forget(key)
         self._restarts.forget(key)
         self._endings.pop(key, None)
         self._recovery.acquit(key)
@@ -429,11 +382,6 @@ class Supervisor(LoopActor):
         else:
             self.node.notify(notification.coordinator_died(*key, details))
             self.wakeupAfter(delay_s, key)
-
-
-def _read_by(one: OpenRequest, node_id: str) -> OpenRequest:
-    """Return the mark of another node's request that says who reads it."""
-    return replace(one, mark=replace(one.mark, reader=node_id))
 
 
 def _unwritable(error: JobxError) -> model.Failure:
