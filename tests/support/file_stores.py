@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import pytest
 from jobx.config import FilesSettings
 from jobx.handlers.files import opening
 from jobx.handlers.files.backend import BackEnd
+from jobx.handlers.files.files import FS
 from tests.support.services import need, serving
 from tests.support.waiting import eventually
 
@@ -106,3 +108,32 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     made = Stores(tmp_path_factory.mktemp("stores"))
     yield made
     made.close()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def workflow() -> str:
+    return f"w{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def fs(kind: str, stores: Stores, workflow: str) -> FS:
+    return FS(lambda: workflow, lambda: stores.back_end(kind))
+
+
+def write(fs: FS, path: str, content: bytes = b"content") -> None:
+    with fs.open(path, "wb") as file:
+        file.write(content)
+
+
+def read(fs: FS, path: str) -> bytes:
+    with fs.open(path, "rb") as file:
+        return bytes(file.read())
+
+
+def names(fs: FS, path: str = ".") -> list[str]:
+    return [name for name, _ in fs.ls(path)]

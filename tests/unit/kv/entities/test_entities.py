@@ -9,49 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError, NotFound, TooLarge
+from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, NotFound, TooLarge
 from jobx.kv import keys
 from jobx.kv.collections.collections import KvQueue, KvTree
 from jobx.kv.entities.entities import Entities
-from jobx.kv.entities.step_handlers import StepHandlers
-from jobx.kv.entities.versions import version_of
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import Limits
-from jobx.model import Example, Handler, Job, Request, Retry, Step, Workflow, decode
-
-FLOW = Workflow(workflow_name="flow", description="A flow")
-STEP = Step(
-    workflow_name="flow",
-    step_name="first",
-    description="A step",
-    map_handler_name="split",
-    combine_handler_name="add",
-    reduce_handler_name="total",
-)
-JOB = Job(workflow_name="flow", job_name="count", description="A job", initial_step_name="first")
-
-
-def handler(name: str, handler_type: Any, **fields: Any) -> Handler:
-    known = {"workflow_name": "flow", "description": "", "source_code": "yield 1"}
-    return Handler(handler_name=name, handler_type=handler_type, **{**known, **fields})
-
-
-HANDLERS = [handler("add", "combiner"), handler("split", "mapper"), handler("total", "reducer")]
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def entities(store: MemoryStore) -> Entities:
-    made = Entities(store)
-    for entity in (FLOW, *HANDLERS, STEP, JOB):
-        made.create(entity)
-    return made
+from jobx.model import Example, Handler, Job, Request, Step, Workflow
+from tests.unit.kv.entities.flow import FLOW, HANDLERS, JOB, STEP, changed, handler, refused
 
 
 def open_request(request_id: str = "r1") -> Request:
@@ -62,16 +28,6 @@ def open_request(request_id: str = "r1") -> Request:
         invocation_id="i",
         accepted_at=1.0,
     )
-
-
-def changed(entity: Any, **fields: Any) -> Any:
-    return msgspec.structs.replace(entity, **fields)
-
-
-def refused(call: Callable[[], object]) -> JobxError:
-    with pytest.raises(JobxError) as caught:
-        call()
-    return caught.value
 
 
 def test_entities_come_back_as_created(entities: Entities) -> None:
@@ -359,113 +315,6 @@ def test_a_workflow_that_comes_back_has_another_state(store: MemoryStore) -> Non
         entities.delete(Workflow, "flow")
         seen.append(entities.states()["flow"])
     assert len(set(seen)) == 4
-
-
-@pytest.mark.parametrize(
-    ("fields", "same"),
-    [
-        ({"description": "other"}, True),
-        ({"handler_name": "other"}, False),
-        ({"workflow_name": "other"}, False),
-        ({"version": "asked"}, True),
-        ({"source_code": "yield 2"}, False),
-        ({"source_type": "javascript"}, False),
-        ({"handler_type": "reducer"}, False),
-        ({"argument_spec": (("a", "int"),)}, False),
-        ({"required_capability": "gpu"}, False),
-        ({"retry": Retry(attempts=2)}, False),
-        ({"time_limit_s": 1.0}, False),
-    ],
-    ids=str,
-)
-def test_a_version_is_over_what_a_handler_does_and_its_names(
-    fields: dict[str, Any], same: bool
-) -> None:
-    before = handler("split", "mapper")
-    assert (version_of(changed(before, **fields)) == version_of(before)) is same
-
-
-def test_code_is_kept_by_version_when_its_handler_goes(
-    entities: Entities, store: MemoryStore
-) -> None:
-    entities.create(handler("new", "mapper", source_code="yield 3"))
-    version = entities.get(Handler, "flow", "new").version
-    entities.delete(Handler, "flow", "new")
-    entry = store.get(keys.code("flow", str(version)))
-    assert entry is not None
-    assert decode(Handler, entry.key, entry.value).source_code == "yield 3"
-
-
-def test_handlers_state_follows_the_versions_of_all_handlers(entities: Entities) -> None:
-    def state() -> str | None:
-        return entities.get(Workflow, "flow").handlers_state
-
-    before = state()
-    entities.put(changed(HANDLERS[1], source_code="yield 2"))
-    assert state() != before
-    entities.put(changed(HANDLERS[1], description="no other version"))
-    assert state() == before
-    entities.create(handler("new", "mapper"))
-    assert state() != before
-    entities.delete(Handler, "flow", "new")
-    entities.put(changed(FLOW, description="new", handlers_state="asked"))
-    assert state() == before
-
-
-def of_steps(entities: Entities) -> StepHandlers:
-    """Return the handlers of the steps of ``flow``."""
-    return StepHandlers(entities.store, "flow")
-
-
-def test_steps_using_finds_a_handler_in_every_place(entities: Entities) -> None:
-    entities.create(changed(STEP, step_name="second", combine_handler_name=None))
-    for name, steps in (("add", ["first"]), ("total", ["first", "second"]), ("gone", [])):
-        assert [step.step_name for step in of_steps(entities).using(name)] == steps
-
-
-def test_give_changes_what_is_given_only(entities: Entities) -> None:
-    entities.create(handler("other", "mapper"))
-    after = of_steps(entities).give("first", mapper="other")
-    assert after == changed(STEP, map_handler_name="other")
-    assert entities.get(Step, "flow", "first") == after
-    cleared = of_steps(entities).give("first", combiner="")
-    assert cleared == changed(after, combine_handler_name=None)
-
-
-@pytest.mark.parametrize("fields", [{"mapper": "total"}, {"mapper": "gone"}, {"reducer": ""}])
-def test_give_refuses_what_does_not_fit(entities: Entities, fields: dict[str, str]) -> None:
-    error = refused(lambda: of_steps(entities).give("first", **fields))
-    assert isinstance(error, InvalidInput | NotFound)
-    assert entities.get(Step, "flow", "first") == STEP
-
-
-def test_replace_swaps_a_handler_in_all_its_steps(entities: Entities) -> None:
-    entities.create(changed(STEP, step_name="second"))
-    entities.create(handler("other", "mapper"))
-    entities.create(changed(STEP, step_name="third", map_handler_name="other"))
-    before, handlers = entities.states(), of_steps(entities)
-    assert handlers.replace("mapper", "split", "other", simulate=True) == ["first", "second"]
-    assert entities.states() == before
-    handlers.replace("mapper", "split", "other")
-    assert handlers.using("split") == []
-
-
-def test_replace_takes_several_transactions_where_they_are_small() -> None:
-    entities = Entities(MemoryStore(limits=Limits(writes=5)))
-    for entity in (FLOW, *HANDLERS, handler("other", "mapper")):
-        entities.create(entity)
-    names, handlers = [f"s{number}" for number in range(10, 40)], of_steps(entities)
-    for name in names:
-        entities.create(changed(STEP, step_name=name))
-    assert handlers.replace("mapper", "split", "other") == names
-    assert handlers.using("split") == []
-    assert [step.step_name for step in handlers.using("other")] == names
-
-
-@pytest.mark.parametrize("to_name", ["total", "gone"])
-def test_replace_refuses_a_handler_that_does_not_fit(entities: Entities, to_name: str) -> None:
-    error = refused(lambda: of_steps(entities).replace("mapper", "split", to_name))
-    assert isinstance(error, InvalidInput | NotFound)
 
 
 def test_snapshot_holds_all_of_one_workflow(entities: Entities) -> None:
