@@ -51,7 +51,12 @@ class Lifetime:
         self.incarnation = max(last.incarnation + REGISTRATIONS, time.time_ns())
         is_older = bool(last.incarnation) and last.form < lives.FORM
         indexing.begin(store, is_older=is_older)
-        life = lives.Life(incarnation=self.incarnation, capabilities=capabilities, form=lives.FORM)
+        life = lives.Life(
+            incarnation=self.incarnation,
+            capabilities=capabilities,
+            form=lives.FORM,
+            stopped=last.incarnation if last.is_over else 0,
+        )
         self._noted = self.clock.note(life)
         lives.begin(store, node_id, self._noted)
         self._is_noted = True

@@ -103,6 +103,8 @@ class Node:
         #: When its stop waits no longer for work, monotonic; ``hasten`` moves it.
         self._stop_at = 0.0
         self._lease: Lease | None = None
+        #: Before there is a life to note again, nothing needs to be done.
+        self._lost_lease: Callable[[], object] = lambda: None
         self._membership: Membership | None = None
         self._joined: Joined | None = None
         self._metrics = Metrics()
@@ -193,6 +195,7 @@ class Node:
         self._life = await self._in_background(
             lambda: Lifetime(self._id, self._store, data_dir, offered)
         )
+        self._lost_lease = self._life.note_again
         await self._in_background(self._library.refresh)
 
     async def _hold_store(self) -> None:
@@ -211,8 +214,8 @@ class Node:
                 is_kept = self._joined.renew(loop)
             elif not (is_kept := self._lease is None or self._lease.renew()):
                 _log.warning("the lease of the store was lost, and is held again")
-            if not is_kept and self._state != "starting":
-                self._life.note_again()
+            if not is_kept:
+                self._lost_lease()
         except InUse as error:
             loop.call_soon_threadsafe(self.fail, f"another node has its id: {error}")
 

@@ -14,9 +14,9 @@ from typing import Final
 from jobx.errors import Conflict, EntryDamaged
 from jobx.kv import keys
 from jobx.kv.prefixes import scan
-from jobx.kv.requests import lives
+from jobx.kv.requests import indexing, lives
 from jobx.kv.requests.lives import Life
-from jobx.kv.store import Delete, Entry, Replace, Store
+from jobx.kv.store import Delete, Entry, Store, Unit, Write
 
 #: Records of each kind that one round looks at.
 PIECE: Final = 100
@@ -56,12 +56,12 @@ class RecordSweep:
         """
         if not self._is_chosen():
             return 0
-        writes = [*self._tokens(), *self._of_nodes()]
-        outcomes = self._store.commit_many([[[one]] for one in writes]) if writes else []
+        units = [*self._tokens(), *self._of_nodes()]
+        outcomes = self._store.commit_many([[unit] for unit in units]) if units else []
         removed = 0
-        for write, outcome in zip(writes, outcomes, strict=True):
+        for unit, outcome in zip(units, outcomes, strict=True):
             if outcome.error is None:
-                removed += isinstance(write, Delete)
+                removed += isinstance(unit[0], Delete)
             elif not isinstance(outcome.error, Conflict):  # that one is needed again
                 raise outcome.error
         return removed
@@ -74,7 +74,7 @@ class RecordSweep:
             self._after[prefix] = found[-1].key
         return found
 
-    def _tokens(self) -> Iterator[Delete]:
+    def _tokens(self) -> Iterator[Unit]:
         """Yield the removals of the tokens of deleted workflows.
 
         A new workflow of the name gets a random token, as every change does.
@@ -87,7 +87,7 @@ class RecordSweep:
         if tokens:
             there = self._workflows(after, max(tokens))
             gone = (entry for name, entry in tokens.items() if name not in there)
-            yield from (Delete(entry.key, entry.revision) for entry in gone)
+            yield from ([Delete(entry.key, entry.revision)] for entry in gone)
 
     def _workflows(self, after: str, last: str) -> set[str]:
         """Return the workflows behind a name, at least those up to another one."""
@@ -103,27 +103,24 @@ class RecordSweep:
         names += [str(error.args[0]) for error in damaged]
         return {name.removeprefix(keys.entities("workflow")) for name in names}
 
-    def _of_nodes(self) -> Iterator[Delete | Replace]:
+    def _of_nodes(self) -> Iterator[Unit]:
         """Yield what becomes of the records of nodes."""
         of_lives = self._piece(keys.life(""))
         asked = [*self._piece(keys.CALLS), *self._piece(keys.REPORTS)]
         leases = self._store.range(keys.node(""), damaged=[])
         there = {entry.key.removeprefix(keys.node("")) for entry in leases} | {self._node_id}
         yield from (
-            Delete(entry.key, entry.revision)
+            [Delete(entry.key, entry.revision)]
             for entry in asked
             if entry.key.split("/")[1] not in there
         )
         for entry in of_lives:
             node_id = entry.key.removeprefix(keys.life(""))
             life = lives.read(entry)
-            # An older version wrote what only its own next start knows to index.
-            if life is not None and life.form >= lives.FORM:
+            if life is not None:
                 yield from self._of_life(entry, life, node_id, is_there=node_id in there)
 
-    def _of_life(
-        self, entry: Entry, life: Life, node_id: str, *, is_there: bool
-    ) -> Iterator[Delete | Replace]:
+    def _of_life(self, entry: Entry, life: Life, node_id: str, *, is_there: bool) -> Iterator[Unit]:
         """Yield what becomes of a life.
 
         Who is there is no longer gone. Since when others are is noted in the store: another node
@@ -134,6 +131,9 @@ class RecordSweep:
         if not (is_there or 0.0 < left_at <= now_at):  # later than now: by another clock
             left_at = now_at
         if left_at != life.left_at:
-            yield lives.leave(entry, left_at)
+            yield [lives.leave(entry, left_at)]
         elif left_at and now_at >= left_at + LEFT_S and not lives.has_open(self._store, node_id):
-            yield Delete(entry.key, entry.revision)
+            gone: list[Write] = [Delete(entry.key, entry.revision)]
+            if life.form < lives.FORM:  # only its record tells that its requests need indexing
+                gone.append(indexing.anew())
+            yield gone

@@ -13,7 +13,8 @@ from jobx.actors.record_sweep import LEFT_S, RecordSweep
 from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.transactions import change
-from jobx.kv.requests import lives
+from jobx.kv.requests import indexing, lives
+from jobx.kv.requests.indexing import Progress
 from jobx.kv.requests.lives import FORM, Life
 from jobx.kv.store import Create, Write
 from jobx.model import Workflow, encode
@@ -37,7 +38,7 @@ def test_records_of_what_is_gone_go_and_those_of_what_is_there_stay(store: Any) 
     sweep = RecordSweep(store, "me", lambda: True, lambda: now_at)
     for name in (*there, *gone):
         entities.create(Workflow(workflow_name=name, description=""))
-        lives.begin(store, name, Life(incarnation=1, form=FORM))
+        lives.begin(store, name, Life(incarnation=1, form=FORM - (name == "c")))
         node_calls.report(store, name, b"{}")
         node_calls.call(store, name, node_calls.DRAIN, "1")
     leases = getattr(store, "inner", store)
@@ -47,9 +48,12 @@ def test_records_of_what_is_gone_go_and_those_of_what_is_there_stay(store: Any) 
         there, gone = ("me",), ("a", *gone)
     for name in gone:
         entities.delete(Workflow, name)
+    indexing.note(store, Progress(is_done=True))
     assert sweep.sweep() == 3 * len(gone)
+    assert indexing.missing(store) is None
     now_at += LEFT_S
     assert sweep.sweep() == len(gone)
+    assert indexing.missing(store) is not None  # node c was of an older version
     assert left(store) == [
         *(keys.entities_state(name) for name in there),
         *(keys.life(name) for name in there),

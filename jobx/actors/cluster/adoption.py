@@ -230,16 +230,14 @@ class Adoption:
 
     def _charged(self, one: OpenRequest, life: Life, view: _View) -> Waiting:
         """Charge a request with the death of its node, or of who read it later to adopt it."""
-        last_life, was_lost = life.incarnation, not life.is_over
-        if one.mark.reader:
-            reader, last_life = lives.last(self._store, one.mark.reader), one.mark.life
-            is_same = reader.incarnation == last_life
-            is_there = one.mark.reader in {*view.ids, self._node_id} or reader.is_over
-            was_lost = not (is_same and is_there)
+        last_life, is_there = life.incarnation, False
+        if reader := one.mark.reader:
+            life, last_life = lives.last(self._store, reader), one.mark.life
+            is_there = reader in {*view.ids, self._node_id}
         (charged,) = recovery.charge(
             [one],
             last_life,
-            was_lost=was_lost,
+            was_lost=life.has_lost(last_life, is_there=is_there),
             limit=self._death_limit,
             progressed=lambda one: has_progressed(self._store, one),
             is_whole=False,

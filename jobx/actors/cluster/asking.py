@@ -1,9 +1,9 @@
 """Questions to other nodes, and theirs to this one, over the bridge.
 
-A question (``jobx/questions``) and its answer are each one item of a link, of any lane to the
-node. Nobody waits longer than he says, and a link that breaks answers all that were open on it: so
-who asks knows that no answer will come, but not whether the question arrived. Ask only what may be
-asked twice.
+A question (``jobx/questions``) and its answer are each one item of a link: of the lane of the
+workflow that is asked about, if that is up, else of any lane to the node. Nobody waits longer than
+he says, and a link that breaks answers all that were open on it: so who asks knows that no answer
+will come, but not whether the question arrived. Ask only what may be asked twice.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Asking:
             JobxError: Its own error.
         """
         lanes = [lane for lane in self._lanes if lane.peer == peer]
+        # Others may be of a workflow that is deleted now, and break.
+        lanes.sort(key=lambda lane: lane.workflow != getattr(question, "workflow", None))
         lane = next(filter(self._bridge.has_room, lanes), None)
         if lane is None:
             trouble = "the link to node {} is full" if lanes else "there is no link to node {}"

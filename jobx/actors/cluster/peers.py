@@ -30,7 +30,8 @@ LOOK_S: Final = 0.05
 QUIET_S: Final = 1.0
 #: A peer whose link broke is offered nothing for so long, in case that its work breaks it again.
 REST_S: Final = 1.0
-
+#: Workflows that are left in one turn of the loop.
+LEAVES: Final = 16
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -129,6 +130,9 @@ class Peers:
         #: What nodes offered that are gone, and since when.
         self._gone: dict[str, tuple[NodeRecord, float]] = {}
         self._workflows: set[str] = set()
+        #: Workflows that are left next, unless they are served again.
+        self._to_leave: list[str] = []
+        self._leaving: Timer | None = None
         self._rests_until: dict[Lane, float] = {}
         #: When a batch of a workflow was last created here.
         self._used_at: dict[str, float] = {}
@@ -171,11 +175,19 @@ class Peers:
         for workflow in served - self._workflows:
             self._workflows.add(workflow)
             self.bridge.open(workflow)
-        for workflow in self._workflows - served:
-            if self.bridge.leave(workflow):
-                self._workflows.discard(workflow)
-                self._forget(workflow)
+        self._to_leave = sorted(self._workflows - served)
+        if self._leaving is None:
+            self._leave_some()
         self._connect()
+
+    def _leave_some(self) -> None:
+        """Leave the next workflows without work, and others in further turns of the loop."""
+        some, self._to_leave = self._to_leave[:LEAVES], self._to_leave[LEAVES:]
+        for workflow in filter(self.bridge.leave, some):
+            self._workflows.discard(workflow)
+            self._forget(workflow)
+        has_more = self._to_leave and not self._is_closed
+        self._leaving = self._scheduler.call_later(0.0, self._leave_some) if has_more else None
 
     def _forget(self, workflow: str) -> None:
         self._used_at.pop(workflow, None)
@@ -242,7 +254,7 @@ class Peers:
         self._is_closed = True
         self._offered.clear()
         self._pool.borrow(0, list)
-        for timer in (self._timer, self._silence_timer):
+        for timer in (self._timer, self._silence_timer, self._leaving):
             if timer is not None:
                 timer.cancel()
 

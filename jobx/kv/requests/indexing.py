@@ -44,6 +44,11 @@ def begin(store: Store, *, is_older: bool) -> None:
         note(store, Progress(is_done=_is_empty(store)))
 
 
+def anew() -> Write:
+    """Return the write with which all requests are looked at once more."""
+    return Put(keys.INDEXED, msgspec.json.encode(Progress()))
+
+
 def missing(store: Store) -> str | None:
     """Return why lists may lack requests; None if they do not."""
     return None if read(store).is_done else REASON

@@ -36,6 +36,7 @@ class Life(msgspec.Struct, frozen=True):
         is_over: The node was stopped, and did not die.
         form: Of what it writes of requests; see ``FORM``.
         left_at: Since when the node is gone, as far as others know; 0 while it is there.
+        stopped: The incarnation of the life before this one, if that was over; else 0.
     """
 
     incarnation: int = 0
@@ -46,6 +47,22 @@ class Life(msgspec.Struct, frozen=True):
     is_over: bool = False
     form: int = 0
     left_at: float = 0.0
+    stopped: int = 0
+
+    def has_lost(self, incarnation: int, *, is_there: bool) -> bool:
+        """Whether a life of this node ended by a death.
+
+        Nobody knows it of a node whose record was removed: then it is not said to have died.
+
+        Args:
+            incarnation: The life.
+            is_there: The node runs.
+        """
+        if not self.incarnation:
+            return False
+        if incarnation == self.incarnation:
+            return not (is_there or self.is_over)
+        return incarnation != self.stopped
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):

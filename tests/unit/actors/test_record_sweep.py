@@ -12,7 +12,8 @@ from jobx.errors import EntryDamaged, StoreFull
 from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import lives
+from jobx.kv.requests import indexing, lives
+from jobx.kv.requests.indexing import Progress
 from jobx.kv.requests.lives import FORM, Life
 from jobx.kv.store import Chain, CommitOutcome, Entry, Put
 from jobx.model import Workflow
@@ -182,10 +183,15 @@ def test_a_node_that_starts_meanwhile_keeps_its_life(
     assert lives.last(sweeping.store, "a") == Life(incarnation=1, form=FORM)
 
 
-def test_the_life_of_an_older_version_stays(sweeping: Sweeping) -> None:
-    sweeping.live("a", form=FORM - 1)
-    sweeping.weeks(2)
-    assert sweeping.lives == ["a"]
+@pytest.mark.parametrize("form", [FORM, FORM - 1])
+def test_with_the_life_of_an_older_version_its_requests_are_indexed(
+    sweeping: Sweeping, form: int
+) -> None:
+    sweeping.live("a", form=form)
+    indexing.note(sweeping.store, Progress(is_done=True))
+    sweeping.weeks()
+    assert sweeping.lives == []
+    assert indexing.read(sweeping.store) == Progress(is_done=form == FORM)
 
 
 def test_what_a_later_version_recorded_of_a_life_stays(sweeping: Sweeping) -> None:

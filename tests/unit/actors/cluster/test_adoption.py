@@ -91,6 +91,8 @@ def test_a_node_that_was_stopped_has_not_died(b: Survivor) -> None:
         pytest.param(Life(incarnation=9, is_over=True), False, 1, id="it was stopped"),
         pytest.param(Life(incarnation=9), False, 2, id="it died"),
         pytest.param(Life(incarnation=10), True, 2, id="it is back"),
+        pytest.param(Life(incarnation=10, stopped=9), True, 1, id="it was stopped and is back"),
+        pytest.param(Life(), False, 1, id="it is long gone"),
     ],
 )
 def test_the_death_of_who_read_a_log_to_adopt_it_counts(
@@ -102,6 +104,13 @@ def test_the_death_of_who_read_a_log_to_adopt_it_counts(
     b.sees("b", *["c"] * is_there)
     (waiting,) = *b.looks().requests, *b.looks(PATIENCE_S).requests
     assert waiting == Waiting(KEY, deaths=deaths, node_id="a")
+
+
+@pytest.mark.parametrize("mark", [Mark(life=7, events=1), Mark(deaths=1, events=1)])
+def test_no_death_counts_of_a_node_whose_record_was_removed(b: Survivor, mark: Mark) -> None:
+    b.store.commit([Delete(keys.life("a")), Put(keys.opened("a", *KEY), lives.encode(mark))])
+    b.sees("b")
+    assert b.looks().requests == (Waiting(KEY, deaths=mark.deaths, node_id="a"),)
 
 
 MEMBER = replace(RECORD, nsqd="host:4150")

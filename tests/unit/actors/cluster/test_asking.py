@@ -108,6 +108,26 @@ def test_another_node_answers() -> None:
     play(scene)
 
 
+def test_a_question_about_a_workflow_takes_its_own_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [f"other{number}" for number in range(7)]
+
+    async def scene(two: Two) -> None:
+        for node in (two.a, two.b):
+            for workflow in others:
+                node.bridge.open(workflow)
+                node.bridge.connect(Lane(node.peer, workflow))
+        lanes = [Lane("b", workflow) for workflow in others]
+        await eventually_soon(lambda: all(map(two.a.bridge.is_up, lanes)), 30.0)
+        taken: list[Lane] = []
+        monkeypatch.setattr(two.a.bridge, "tell", lambda lane, _: taken.append(lane))
+        asked = asyncio.ensure_future(two.a.ask())
+        await eventually_soon(lambda: taken)
+        assert taken == [Lane("b", "w")]
+        asked.cancel()
+
+    play(scene)
+
+
 @pytest.mark.parametrize("error", [NotFound("request", "w/r"), Unavailable("later", 3.0)])
 def test_an_error_of_another_node_is_raised(error: JobxError) -> None:
     async def scene(two: Two) -> None:

@@ -16,7 +16,7 @@ from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.link import MAX_PROBE_S
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
-from jobx.actors.cluster.peers import LOOK_S, QUIET_S, REST_S, Peers
+from jobx.actors.cluster.peers import LEAVES, LOOK_S, QUIET_S, REST_S, Peers
 from jobx.actors.cluster.silence import AGAIN_S, SILENT_S
 from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES, Away
 from jobx.actors.messages import RequestKey, Run
@@ -475,6 +475,35 @@ def test_a_workflow_that_was_deleted_has_links_only_when_it_is_there_again() -> 
     cluster.run(REST_S + MAX_PROBE_S)
     cluster.begin("a", 3)
     assert set(cluster.where(cluster.begin("a", 4))) == {"b", "c"}
+
+
+def test_many_deleted_workflows_are_left_some_in_a_turn_of_the_loop() -> None:
+    cluster, many = Cluster(), [f"w{number}" for number in range(3 * LEAVES)]
+    for node in cluster.nodes.values():
+        node.peers.serve(["w", *many])
+    cluster.run(REST_S + MAX_PROBE_S)
+    a = cluster.nodes["a"]
+
+    def left() -> set[str]:
+        return {"w", *many} - {one.lane.workflow for one in a.bridge.states()}
+
+    a.peers.serve(["w"])
+    assert len(left()) == LEAVES
+    back = (set(many) - left()).pop()
+    a.peers.serve(["w", back])
+    assert len(left()) == LEAVES
+    cluster.run()
+    assert left() == {*many} - {back}
+
+
+def test_a_node_that_stops_leaves_no_further_workflows() -> None:
+    cluster, many = Cluster(), [f"w{number}" for number in range(2 * LEAVES)]
+    a = cluster.nodes["a"]
+    a.peers.serve(many)
+    a.peers.serve([])
+    a.peers.close()
+    cluster.run()
+    assert len(a.bridge.states()) == len(many) - LEAVES
 
 
 def test_a_deleted_workflow_has_links_until_its_work_has_ended() -> None:
