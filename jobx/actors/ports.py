@@ -90,10 +90,6 @@ class Executors(Protocol):
         """
 
 
-#: Events of a log that takes long to read.
-LONG: Final = 10_000
-
-
 def _nobody(_workflow: str, _gone_s: float) -> tuple[frozenset[str], ...]:
     """Name no other nodes."""
     return ()

@@ -46,7 +46,7 @@ from jobx.actors.messages import (
     SuspendedLost,
     TakenBack,
 )
-from jobx.actors.ports import LONG, Services
+from jobx.actors.ports import Services
 from jobx.actors.request import capabilities
 from jobx.actors.request.capabilities import HERE, Kind
 from jobx.actors.request.decisions import (
@@ -61,10 +61,10 @@ from jobx.actors.request.decisions import (
     Wait,
     decide,
 )
-from jobx.actors.request.events import Accepted, Cancelled, Failed
+from jobx.actors.request.events import LONG, Accepted, Cancelled, Failed
 from jobx.actors.request.open_at_end import OPEN, open_then
 from jobx.actors.request.spans import split
-from jobx.actors.request.standing import Backoff, Backoffs
+from jobx.actors.request.standing import MAX_UNCOMMITTED, Backoff, Backoffs
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
 from jobx.actors.request.tree import ROOT
@@ -74,8 +74,6 @@ from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 from jobx.segments import spent_us
 
-#: Events without a commit, beyond which nothing new is started.
-MAX_UNCOMMITTED: Final = 256
 #: How long after foreign work began it is looked whether it waits, and how often.
 LOOK_S: Final = 5.0
 _TIME_LIMIT: Final = "time limit"

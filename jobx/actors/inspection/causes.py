@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from jobx.actors.coordination.coordinator import MAX_UNCOMMITTED
 from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.request.ids import invocation_id
-from jobx.actors.request.standing import Group, Standing
+from jobx.actors.request.standing import MAX_UNCOMMITTED, Group, Standing
 from jobx.views import OpenGroup, RequestView
 
 #: An invocation is slow that has run so many times as long as usual, and so much longer.

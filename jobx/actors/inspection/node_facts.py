@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from jobx.actors.executors.processes import Starts
-from jobx.actors.log_writer import Outstanding
-from jobx.actors.messages import RequestKey
+if TYPE_CHECKING:  # a reader, which is started for a question, needs none of them
+    from jobx.actors.executors.processes import Starts
+    from jobx.actors.log_writer import Outstanding
+    from jobx.actors.messages import RequestKey
 
 #: A peer that has work of this node answers more often than this.
 SILENT_S: Final = 2.5

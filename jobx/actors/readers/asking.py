@@ -10,14 +10,13 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from jobx.actors.readers.folds import AT_ONCE
 from jobx.errors import JobxError, Overloaded, Unavailable
 from jobx.questions import GetSummary, Question
 from jobx.views import View
 
 #: Questions that are being answered, or wait for that.
 MOST: Final = 32
-#: Those that are answered at once.
-AT_ONCE: Final = 2
 #: When a refused caller should ask again.
 AGAIN_S: Final = 1.0
 #: How often it is tried to prepare an answer.

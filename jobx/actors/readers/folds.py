@@ -17,7 +17,7 @@ from jobx.actors.inspection.folding.columns import Columns
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.view_file import ViewFile
 from jobx.actors.inspection.view_builders import request_view
-from jobx.actors.ports import LONG
+from jobx.actors.request.events import LONG
 from jobx.errors import BlobDamaged, JobxError, Unavailable
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import event_log, request_entity
@@ -30,15 +30,17 @@ V = TypeVar("V")
 Make = Callable[[Columns, RequestView], V]
 Key = tuple[str, str, float]
 
+#: Questions that a reader answers at once.
+AT_ONCE: Final = 2
 #: Requests that are kept, and bytes of them.
 MOST: Final = 32
 MOST_BYTES: Final = 256 << 20
 #: How long one question folds a log: for a view of what was read until then …
-PART_S: Final = 1.0
+PART_S: Final = 0.6
 #: … and before a caller who wants all of it is told to come again.
 SLICE_S: Final = 6.0
-#: Events between two looks at the clock.
-_STEP: Final = 1000
+#: Events between two looks at the clock; one may be of a thousand invocations.
+_STEP: Final = 50
 
 _log = logging.getLogger(__name__)
 

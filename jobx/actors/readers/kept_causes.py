@@ -28,8 +28,8 @@ MOST_BEGUN: Final = 2
 #: … when they are read to their end, or nobody has asked for so long: else three whose readers take
 #: turns would begin again and again.
 WANTED_S: Final = 20.0
-#: Events between two looks at the clock.
-_STEP: Final = 1000
+#: Events between two looks at the clock; one may be of a thousand invocations.
+_STEP: Final = 50
 
 
 class KeptCauses:

@@ -20,8 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from jobx import logs, questions
-from jobx.actors.readers.asking import AT_ONCE
-from jobx.actors.readers.folds import Folds
+from jobx.actors.readers.folds import AT_ONCE, Folds
 from jobx.actors.readers.table import Table, table
 from jobx.config import Settings
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Unavailable

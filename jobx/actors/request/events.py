@@ -23,6 +23,9 @@ from jobx.payload import Payload, PayloadWire, StageData
 Kind: TypeAlias = Literal["map", "combine", "reduce"]
 Notes: TypeAlias = dict[int, dict[str, Any]]
 
+#: Events of a log that takes long to read.
+LONG: Final = 10_000
+
 
 class Accepted(Struct, frozen=True):
     """The request exists; the root's arguments are the one item of ``arguments``."""

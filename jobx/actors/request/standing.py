@@ -27,6 +27,8 @@ Cause: TypeAlias = Literal[
     "window", "remade", "children",
 ]  # fmt: skip
 
+#: Events without a commit, beyond which nothing new is started.
+MAX_UNCOMMITTED: Final = 256
 #: Most groups; the smallest of more are one for each cause.
 MOST_GROUPS: Final = 20
 #: Most back-offs, suspended mappers, branches or chunks that are looked at, since nothing else

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from falcon.asgi import Request, Response
@@ -23,6 +24,7 @@ from jobx.questions import (
     GetRequest,
     GetSummary,
 )
+from jobx.views import SummaryView
 
 #: Parameters of the pages of views.
 TREE: Final = ("of", "after", "limit")
@@ -112,12 +114,10 @@ async def result(ui: Ui, req: Request, resp: Response, workflow: str, request_id
 async def _send(
     ui: Ui, req: Request, resp: Response, key: RequestPath, error: JobxError | None = None
 ) -> None:
-    explained = await ui.node.call(ExplainRequest(**key))
-    summary, unseen = None, None
-    try:
-        summary = await ui.node.call(GetSummary(**key))
-    except JobxError as failed:  # what it stands by is shown all the same
-        unseen = failed
+    # Each of them may read a long log for a second.
+    explained, (summary, unseen) = await asyncio.gather(
+        ui.node.call(ExplainRequest(**key)), _summary(ui, key)
+    )
     ui.send(
         *(req, resp, "request.html", 200 if error is None else meaning_of(type(error)).status),
         explained=explained,
@@ -128,6 +128,14 @@ async def _send(
         error=error,
         token=forms.token(req, resp),
     )
+
+
+async def _summary(ui: Ui, key: RequestPath) -> tuple[SummaryView | None, JobxError | None]:
+    """Return what a request has done, or why that cannot be shown."""
+    try:
+        return await ui.node.call(GetSummary(**key)), None
+    except JobxError as failed:  # how the request stands is shown all the same
+        return None, failed
 
 
 async def _send_view(

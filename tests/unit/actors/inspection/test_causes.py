@@ -5,13 +5,12 @@ from typing import Any, get_args
 
 import pytest
 
-from jobx.actors.coordination.coordinator import MAX_UNCOMMITTED
 from jobx.actors.executors.processes import Starts
 from jobx.actors.inspection import causes
 from jobx.actors.inspection.causes import Causes
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.log_writer import Outstanding
-from jobx.actors.request.standing import Busy, Cause, Group, Standing
+from jobx.actors.request.standing import MAX_UNCOMMITTED, Busy, Cause, Group, Standing
 from jobx.errors import StoreFull
 from jobx.views import OpenGroup, RequestView
 

@@ -68,6 +68,11 @@ class Requests:
         self.store.commit([Put(keys.entity("request", "w", "r"), model.encode(self.entity))])
 
 
+@pytest.fixture(autouse=True)
+def _parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "_STEP", 1000)
+
+
 @pytest.fixture
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folds, "LONG", 0)
@@ -102,6 +107,23 @@ def test_view_that_takes_too_long_goes_on_when_it_is_asked_for_again() -> None:
         with pytest.raises(Unavailable, match=rf"^{read:,} of 2,502 events are read"):
             answers[questions.GetSummary](requests.store, whole)
     assert succeeded(answers, requests) == 2500
+
+
+def test_clock_is_looked_at_after_a_few_events_since_each_may_be_of_a_thousand_invocations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    requests, now = Requests(1), [0.0]
+    for vertex in range(2, 1002):
+        requests.append(Mapped(2.0, 0, 0, "leaf", vertex, 1, NOTHING, ""))
+    taken = folds.glance.at
+    monkeypatch.setattr(folds, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        folds.glance, "at", lambda body: (now.append(now.pop() + 0.01), taken(body))[1]
+    )
+    view = Folds(part_s=1.0).view(requests.store, SUMMARY, summarize)
+    assert view.reading is not None
+    assert view.reading.events <= 200
 
 
 @pytest.mark.parametrize("asked", [SUMMARY, questions.GetTree(**KEY), questions.GetTimeline(**KEY)])

@@ -25,6 +25,11 @@ NOTHING = Payload(0, 0, inline=b"")
 ASKED: Any = ExplainRequest(workflow="w", request_id="r")
 
 
+@pytest.fixture(autouse=True)
+def _parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_causes, "_STEP", 1000)
+
+
 def failed() -> MemoryStore:
     """Return a store with a request that failed after 1,500 events."""
     store = MemoryStore()
