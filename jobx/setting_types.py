@@ -1,4 +1,4 @@
-"""Says in words which values a setting may have."""
+"""The types of settings, and words for which values they allow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,60 @@ import typing
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+
+#: Most of what is counted, and of what is measured in bytes: more is as good as no limit.
+MOST: Final = 1_000_000_000
+MOST_BYTES: Final = 1 << 50
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=MOST_BYTES)]
+BytesOrNone = Annotated[int, msgspec.Meta(ge=0, le=MOST_BYTES)]
+#: Seconds, at most a year: more is as good as no limit, and timers take no infinity.
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+HostName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$",
+        description="a name or an address, without a port",
+    ),
+]
+#: A name in the cluster, of a workflow, or of a capability.
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        description="1 to 63 of a-z 0-9 _ . -, beginning with a letter or digit",
+    ),
+]
+VariableName = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*$", description="a name of a variable")
+]
+HeaderName = Annotated[
+    str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$", description="a name of a header")
+]
+WholePath = Annotated[
+    str, msgspec.Meta(pattern=r"^/", description="a whole path, which begins with /")
+]
+MailAddress = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^([^\s,<>]+|[^,<>\r\n]*<[^\s,<>]+>)$", description="an address of mail"),
+]
+SigningKeys = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^((whsec_([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,4}={0,2}|(?!whsec_)\S+)( +|$))*$",
+        description="keys of Standard Webhooks (whsec_ and base64), or other texts without blanks",
+    ),
+]
+Level = Literal["debug", "info", "warning", "error", "critical"]
+#: A module and a name in it.
+DottedPath = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:name")
+]
+SecretSource = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(env:[A-Za-z_]\w*|file:.+)$", description="env:VARIABLE or file:/path"),
+]
 
 _WORDS: Final[dict[Any, str]] = {
     str: "a text",

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from jobx import model
 from jobx.actors.request.events import Done, Event, Failed, Retried
-from jobx.config import Level
 from jobx.errors import JobxError
+from jobx.setting_types import Level
 
 ChannelName: TypeAlias = Literal["email", "http"]
 

@@ -14,17 +14,15 @@ import math
 import resource
 import socket
 import struct
-import sys
 import termios
 import time
 from contextlib import suppress
-from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
 from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol, _get_cached_status_line
 from gunicorn.workers import gasgi
 
-from jobx.http.errors import MEDIA_PROBLEM, problem_document
+from jobx.http import head_refusals
 
 #: Files that a web worker needs in addition to its connections.
 _OTHER_FILES: Final = 256
@@ -50,32 +48,6 @@ _LEAST_BYTES: Final = 16 << 10
 #: How often it is logged at most that connections are refused.
 _WORD_S: Final = 60.0
 _INT: Final = struct.Struct("i")
-#: Looked up for each answer; to make an enumeration's member of a number takes ten times as long.
-_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
-_TITLES: Final = {
-    400: ("invalid-input", "The request is wrong"),
-    408: ("head-too-slow", "The request took too long"),
-    414: ("too-large", "The address is too long"),
-    431: ("too-large", "The headers are too large"),
-    501: ("not-implemented", "It is not known here"),
-    503: ("overloaded", "Try again later"),
-    505: ("not-implemented", "The version of HTTP is not known here"),
-}
-#: What the parser says, and what that means for a client.
-_DETAILS: Final = {
-    "Request line is too large": "the first line may have at most 8190 bytes; use the body",
-    "Request header field is too large": "a header may have at most 8190 bytes",
-    "Too many headers": "a request may have at most 100 headers",
-    "Invalid request line": "the first line must be METHOD /PATH HTTP/1.1",
-    "Missing colon in header": "a line of the head is no NAME: VALUE",
-}
-#: Errors of the parser that consist of the wrong word: the status, and what is allowed.
-_WORDS: Final = {
-    "InvalidRequestMethod": (501, f"methods are {', '.join(HTTPMethod)}, in capitals"),
-    "InvalidHTTPVersion": (505, "must be HTTP/1.1 or HTTP/1.0"),
-    "InvalidHeaderName": (400, "a name of a header has letters, digits and -"),
-    "UnsupportedTransferCoding": (501, "the only transfer coding is chunked"),
-}
 
 log = logging.getLogger(__name__)
 
@@ -302,7 +274,7 @@ class Connection(ASGIProtocol):
         return False
 
     def _get_reason_phrase(self, status: int) -> str:
-        return _PHRASES.get(status, "Unknown")
+        return head_refusals.phrase(status)
 
     def _send_response_start(self, status: int, headers: Any, request: Any, **options: Any) -> None:
         self._is_answering = True
@@ -346,18 +318,7 @@ class Connection(ASGIProtocol):
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
         """Answer with a problem document, as everything else is."""
-        status, message = _explained(status, message)
-        code, title = _TITLES.get(status, ("internal" if status >= 500 else "invalid-input", ""))
-        body = problem_document(status, title or self._get_reason_phrase(status), message, code)
-        fields = [
-            ("Content-Type", MEDIA_PROBLEM),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-            *extra_headers,
-        ]
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-        head = f"HTTP/1.1 {status} {self._get_reason_phrase(status)}\r\n{lines}\r\n"
-        self._safe_write(head.encode("latin-1") + body)
+        self._safe_write(head_refusals.answer(status, message, extra_headers))
 
     def _close_transport(self) -> None:
         """Close; where a body is still on its way, first let the client read its answer.
@@ -374,11 +335,3 @@ class Connection(ASGIProtocol):
             self.transport.write_eof()
         self._resume_reading()
         self.worker.loop.call_later(_LINGER_S, self.transport.close)
-
-
-def _explained(status: int, message: str) -> tuple[int, str]:
-    """Return status and detail for what the parser refuses, while its error is handled."""
-    status, allowed = _WORDS.get(type(sys.exception()).__name__, (status, ""))
-    if allowed:
-        return status, f"{message[:80]!r} is not known here: {allowed}"
-    return status, _DETAILS.get(message, message)

@@ -35,7 +35,6 @@ from jobx.actors.log_reader import has_progressed
 from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Run
 from jobx.actors.ports import Services
 from jobx.actors.runtime.placement import Creation
-from jobx.actors.runtime.scheduler import Timer
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.errors import StoreUnavailable
@@ -46,6 +45,7 @@ from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import lives, request_entity
 from jobx.kv.requests.lives import OpenRequest
 from tests.simulation.executors import Faults, SimulatedExecutors
+from tests.simulation.node_scheduler import NodeScheduler
 from tests.simulation.simulator import WORKFLOW, SimulatedLog
 from tests.simulation.world import World, plan, submission
 from tests.support.memory_transport import MemoryNetwork, MemoryTransport
@@ -61,73 +61,6 @@ _NODES: Final = "nodes/"
 _LIMITS: Final = RequestSettings(
     window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=100
 )
-
-
-class _Timer:
-    def __init__(self) -> None:
-        self.inner: Timer | None = None
-        self.is_cancelled = False
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-        if self.inner is not None:
-            self.inner.cancel()
-
-
-class NodeScheduler:
-    """Virtual time as one node has it: it may stand still, or be over.
-
-    Attributes:
-        is_dead: Nothing is done any more.
-    """
-
-    def __init__(self, inner: VirtualScheduler) -> None:
-        self.is_dead = False
-        self.now = inner.now
-        self._inner = inner
-        self._held: list[Callable[[], None]] | None = None
-
-    def call_soon(self, call: Callable[[], None]) -> None:
-        """See ``Scheduler``."""
-        self._inner.call_soon(lambda: self._do(call))
-
-    call_from_thread = call_soon
-
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
-        """See ``Scheduler``."""
-        timer = _Timer()
-        timer.inner = self._inner.call_later(
-            delay_s, lambda: self._do(lambda: None if timer.is_cancelled else call())
-        )
-        return timer
-
-    def is_current(self) -> bool:
-        """See ``Scheduler``."""
-        return True
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the node stands still."""
-        return self._held is not None
-
-    def stop(self) -> None:
-        """Stand still."""
-        if self._held is None:
-            self._held = []
-
-    def go_on(self) -> None:
-        """Do what was held up, and what follows."""
-        held, self._held = self._held or [], None
-        for call in held:
-            self.call_soon(call)
-
-    def _do(self, call: Callable[[], None]) -> None:
-        if self.is_dead:
-            return
-        if self._held is None:
-            call()
-        else:
-            self._held.append(call)
 
 
 @dataclass

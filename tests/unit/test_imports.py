@@ -66,7 +66,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.http.gunicorn_conf": {"gunicorn"},
     "jobx.http.writing.exposition": {"prometheus_client"},
     "jobx.http.server_log": {"gunicorn"},
-    "jobx.http.web_worker": {"falcon", "gunicorn", "msgspec"},
+    "jobx.http.web_worker": {"gunicorn"},
     "jobx.tools": {"click", "msgspec", "rich"},
     "jobx.tools.commands.run": {"click", "msgspec", "rich", "uvloop"},
 }

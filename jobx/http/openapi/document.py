@@ -45,20 +45,23 @@ _PROBLEMS: Final = {
 }
 
 
+#: The types that the document describes.
+_SHOWN: Final = (
+    Problem,
+    JobBody,
+    Health,
+    *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
+    *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
+    *(views.TimelineView, views.RequestCounts, views.WatchView),
+    *(views.ActorSummary, views.ActorPage, views.ActorDetail, views.ActorTrace),
+    *(views.DeadLetterPage, views.ActorDump, views.ActorTold),
+    *(model.Workflow, model.Job, model.Step, model.Handler),
+)
+
+
 def document(settings: HttpSettings) -> Schema:
     """Return the OpenAPI document as plain values, with the limits of these settings."""
-    types = [
-        Problem,
-        JobBody,
-        Health,
-        *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
-        *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
-        *(views.TimelineView, views.RequestCounts, views.WatchView),
-        *(views.ActorSummary, views.ActorPage, views.ActorDetail, views.ActorTrace),
-        *(views.DeadLetterPage, views.ActorDump, views.ActorTold),
-        *(model.Workflow, model.Job, model.Step, model.Handler),
-    ]
-    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    _, schemas = msgspec.json.schema_components(_SHOWN, ref_template=REF)
     schemas |= {f"{kind}Fields": _fields(schemas[kind]) for kind in ENTITIES}
     schemas |= {f"New{kind}": _fields(schemas[kind], is_new=True) for kind in ENTITIES}
     schemas["Result"] = _RESULT

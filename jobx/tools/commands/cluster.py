@@ -11,10 +11,11 @@ import msgspec
 
 from jobx import amounts
 from jobx.actors.bridge.nsq.transport import server_of
-from jobx.config import BlobSettings, Name, Settings
+from jobx.config import BlobSettings, Settings
 from jobx.errors import ConfigError, InvalidInput, JobxError, StoreUnavailable
 from jobx.handlers.blobs.opening import check as check_blobs
 from jobx.kv.opening import is_here, servers_of, survey
+from jobx.setting_types import Name
 from jobx.tools.cluster import draining, new_files, nsqd, status
 from jobx.tools.cluster.new_files import NewCluster
 from jobx.tools.cluster.trouble import of_server

@@ -26,7 +26,13 @@ force_option = click.option(
 
 def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
     """Add ``get``, ``list`` and ``delete`` to the group of a noun inside workflows."""
-    noun = str(group.name)
+    _add_get(group, kind, example)
+    _add_list(group, kind)
+    _add_delete(group, kind, example)
+
+
+def _add_get(group: click.Group, kind: type[Named], example: str) -> None:
+    noun = group.name
 
     @command(group, "get", example=f"{noun} get wordcount {example}", help=f"Show a {noun}.")
     @takes("workflow", "name")
@@ -34,6 +40,9 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
         with call.entities() as entities:
             show(call, entities.get(kind, workflow, name))
 
+
+def _add_list(group: click.Group, kind: type[Named]) -> None:
+    noun = group.name
     listing = f"List the {noun}s of a workflow and what is broken in them."
 
     @command(group, "list", example=f"{noun} list wordcount", help=listing)
@@ -49,6 +58,9 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
             computed = _computed(entities, kind, workflow, found)
         show_all(call, kind, found, computed)
 
+
+def _add_delete(group: click.Group, kind: type[Named], example: str) -> None:
+    noun = str(group.name)
     deleting = f"Delete a {noun} that nothing refers to."
 
     @command(group, "delete", example=f"{noun} delete wordcount {example}", help=deleting)

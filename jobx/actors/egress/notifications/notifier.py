@@ -19,8 +19,9 @@ from jobx.actors.egress.notifications.channels import Channel, Message
 from jobx.actors.egress.notifications.throttle import Throttle
 from jobx.actors.notification import Notification, is_at_least
 from jobx.actors.threads import BoundedCalls
-from jobx.config import Level, Settings
+from jobx.config import Settings
 from jobx.errors import JobxError
+from jobx.setting_types import Level
 from jobx.system import backoff
 
 #: Messages that wait for one channel; older ones are dropped for newer ones.
