@@ -4,6 +4,9 @@ Commands are imperative, reports are in the past tense. A ``RequestKey`` names a
 with a tag may come from another node; ``bridge/codec.py`` has all that travels. In order: to the
 supervisor and through it to coordinators, from coordinators, between coordinators and their
 batches, and from the log writer to coordinators.
+
+What coordinators and batches are told is perishable: a batch that exits has abandoned its work, and
+of the end of a request everybody hears who has asked about it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from thespian.actors import ActorAddress
 from jobx import model
 from jobx.actors.request.events import Event
 from jobx.actors.request.standing import Standing
+from jobx.actors.runtime.deadletters import Perishable
 from jobx.errors import JobxError
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
@@ -34,7 +38,7 @@ class RequestKey(NamedTuple):
         return f"{self.workflow}/{self.request_id}"
 
 
-class Submit(Struct, frozen=True):
+class Submit(Perishable, frozen=True):
     """Start a request; ``reply_to`` hears Opened, then Ended, or Refused.
 
     With ``may_wait`` its work waits for a node that offers what it requires, however long.
@@ -113,7 +117,7 @@ class Probed(Struct, frozen=True):
     ticket: int
 
 
-class Describe(Struct, frozen=True):
+class Describe(Perishable, frozen=True):
     """Ask for the state of a request; the answer is Described."""
 
     key: RequestKey
@@ -121,7 +125,7 @@ class Describe(Struct, frozen=True):
     ticket: int
 
 
-class Cancel(Struct, frozen=True):
+class Cancel(Perishable, frozen=True):
     """End a request without a result; the answer is Described, before it has ended."""
 
     key: RequestKey
@@ -153,11 +157,11 @@ class ChildTold(Struct, frozen=True):
     says: str | JobxError
 
 
-class Drain(Struct, frozen=True):
+class Drain(Perishable, frozen=True):
     """Stop starting work; running work may end."""
 
 
-class MoreRoom(Struct, frozen=True):
+class MoreRoom(Perishable, frozen=True):
     """Requests of a workflow may use more executors than before, on other nodes."""
 
     workflow: str
@@ -200,7 +204,7 @@ class Described(Struct, frozen=True):
     request: model.Request | None
 
 
-class Explain(Struct, frozen=True):
+class Explain(Perishable, frozen=True):
     """Ask what the open invocations of a request wait for; the answer is Explained."""
 
     key: RequestKey
@@ -235,7 +239,7 @@ class Run(Struct, frozen=True, array_like=True, tag="run"):
     requires: tuple[str, ...] = ()
 
 
-class Pull(Struct, frozen=True, array_like=True, tag="pull"):
+class Pull(Perishable, frozen=True, array_like=True, tag="pull"):
     """Ask a suspended mapper for its next chunk; the answer is Ran or Lost."""
 
     ticket: int
@@ -243,13 +247,13 @@ class Pull(Struct, frozen=True, array_like=True, tag="pull"):
     work: PullWork
 
 
-class Discard(Struct, frozen=True, array_like=True, tag="discard"):
+class Discard(Perishable, frozen=True, array_like=True, tag="discard"):
     """Close a suspended mapper."""
 
     vertex: int
 
 
-class Ran(Struct, frozen=True, array_like=True, tag="ran"):
+class Ran(Perishable, frozen=True, array_like=True, tag="ran"):
     """The segments that an executor answered, ``span_us`` after it began, with ``data``."""
 
     ticket: int
@@ -260,7 +264,7 @@ class Ran(Struct, frozen=True, array_like=True, tag="ran"):
     data: StageData | None = None
 
 
-class TakenBack(Struct, frozen=True, array_like=True, tag="taken-back"):
+class TakenBack(Perishable, frozen=True, array_like=True, tag="taken-back"):
     """The end of a batch, from vertex ``first`` on, was recalled from its executor unstarted.
 
     The report for the rest follows.
@@ -270,7 +274,7 @@ class TakenBack(Struct, frozen=True, array_like=True, tag="taken-back"):
     first: int
 
 
-class Lost(Struct, frozen=True, array_like=True, tag="lost"):
+class Lost(Perishable, frozen=True, array_like=True, tag="lost"):
     """An executor died with work in it.
 
     ``culprit`` is the running vertex, None if the work had not been started. ``stage`` is its
@@ -283,20 +287,20 @@ class Lost(Struct, frozen=True, array_like=True, tag="lost"):
     stage: str = "mapper"
 
 
-class SuspendedLost(Struct, frozen=True, array_like=True, tag="suspended-lost"):
+class SuspendedLost(Perishable, frozen=True, array_like=True, tag="suspended-lost"):
     """Suspended mappers died with their executor."""
 
     vertices: tuple[int, ...]
     failure: model.Failure
 
 
-class Committed(Struct, frozen=True):
+class Committed(Perishable, frozen=True):
     """Everything up to event ``number`` is durable."""
 
     number: int
 
 
-class CommitRefused(Struct, frozen=True):
+class CommitRefused(Perishable, frozen=True):
     """An append is not durable and will not be.
 
     A Conflict means that somebody else writes this log; after any other error nobody does.

@@ -117,6 +117,7 @@ class Node:
         self.base = LoopSystemBase(
             self.scheduler, node_id=name, incarnation=incarnation, capabilities={}, services=None
         )
+        cluster.bases.append(self.base)
         self.log.base = self.executors.base = self.base
         self.gateway = self.base.endpoint(lambda message, _: cluster.heard(message))
         self.base.services = Services(
@@ -346,6 +347,7 @@ class Cluster:
         self.plan = plan(attempts=3, **{rng.choice(("none", "s0", "s1")): "gpu"})
         self.network = MemoryNetwork(self.scheduler, self._fate)
         self.leases: dict[str, tuple[Held, float]] = {}
+        self.bases: list[LoopSystemBase] = []
         self.nodes: dict[str, Node] = {}
         self.down: dict[str, float] = {}
         self.opened: set[str] = set()

@@ -79,6 +79,7 @@ class TwoNodes(Simulation):
             capabilities={},
             services=dataclasses.replace(services, node_id="far", executors=self.far_executors),
         )
+        self.bases.append(self.far)
         self.far_executors.base = self.far
         self.far_bridge = self._connect(self.far, "far", self.far_life, {*NODES})
 

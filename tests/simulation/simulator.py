@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from jobx.actors.messages import (
 )
 from jobx.actors.ports import Services
 from jobx.actors.runtime.address import Address
+from jobx.actors.runtime.deadletters import FAILED
+from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.strays import Strays
 from jobx.config import RequestSettings, Settings
@@ -127,6 +129,12 @@ class SimulatedLog:
             self.base.deliver(target, message)
 
 
+def unread(bases: Iterable[LoopSystemBase]) -> list[str]:
+    """Return the dead letters of nodes, but those that failed actors did not read."""
+    letters = (letter for base in bases for letter in base.dead_letters.last())
+    return [f"{one.message}: {one.reason}" for one in letters if one.reason != FAILED]
+
+
 class Simulation:
     """One store, one node after the other, some requests.
 
@@ -135,6 +143,9 @@ class Simulation:
         tmp: The folder of blobs.
         node_deaths: See ``RequestSettings``.
         is_unsure: Nodes have a real log writer, over ``unsure``.
+
+    Attributes:
+        bases: The actor systems of all nodes so far.
     """
 
     def __init__(
@@ -169,6 +180,9 @@ class Simulation:
         self.cancelled: set[str] = set()
         self.crashes = 0
         self.coordinator_faults = 0
+        self.bases: list[LoopSystemBase] = []
+        #: Messages before adapters get a turn: it decides what crosses what.
+        self._slice_messages = random.Random(seed).choice((1, 2, 256))
         #: So many that what is killed at random ends all the same.
         self.node_deaths = node_deaths
         self._incarnation = 0
@@ -193,7 +207,9 @@ class Simulation:
             incarnation=self._incarnation,
             capabilities={},
             services=None,
+            limits=EngineLimits(slice_messages=self._slice_messages),
         )
+        self.bases.append(self.base)
         self.executors.base = self.base
         if isinstance(self.log, SimulatedLog):
             self.log.base = self.base

@@ -14,7 +14,7 @@ from jobx.actors.request.events import Adopted, Finished, from_record
 from jobx.kv.requests import event_log
 from tests.simulation.cluster import NAMES, Cluster
 from tests.simulation.executors import unpack_result
-from tests.simulation.simulator import WORKFLOW
+from tests.simulation.simulator import WORKFLOW, unread
 
 SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "600"))
 BLOCK = 25
@@ -32,6 +32,7 @@ def check(cluster: Cluster) -> None:
     for request_id in accepted:
         check_end(cluster, request_id)
     assert cluster.store.range("open/") == []
+    assert unread(cluster.bases) == []
     for node in cluster.nodes.values():
         assert [record.name for record in node.base.tree()] == ["Supervisor (0 open)"]
         assert node.executors.kept == {}

@@ -17,7 +17,7 @@ from jobx.kv.requests import event_log
 from jobx.kv.store import Put
 from jobx.meanings import may_have_happened
 from tests.simulation.executors import Faults, unpack_result
-from tests.simulation.simulator import WORKFLOW, Simulation
+from tests.simulation.simulator import WORKFLOW, Simulation, unread
 from tests.simulation.unsure_store import FATES, Fate
 
 SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "1000"))
@@ -57,6 +57,7 @@ def check(simulation: Simulation) -> None:
         assert not owners or request.coordinator == owners[-1]
     assert simulation.store.range("open/") == []
     assert simulation.executors.kept == {}
+    assert unread(simulation.bases) == []
     assert [record.name for record in simulation.base.tree()] == ["Supervisor (0 open)"]
 
 

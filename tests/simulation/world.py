@@ -123,6 +123,8 @@ def submission(
     request: model.Request,
     writes: Iterable[Write],
     reply_to: ActorAddress,
+    *,
+    time_limit_s: float = 100_000.0,
     **more: Any,
 ) -> Submit:
     """Return what asks for a request of a world.
@@ -133,6 +135,7 @@ def submission(
         request: Itself.
         writes: Of its entity; those of its plan are added.
         reply_to: Hears of it.
+        time_limit_s: How long it may take.
         more: Further fields.
     """
     arguments, _ = chunk([[["seed", [0, world.seed]]]])
@@ -142,7 +145,7 @@ def submission(
         plan_digest="p",
         plan=plan,
         arguments=arguments,
-        time_limit_s=100_000.0,
+        time_limit_s=time_limit_s,
         writes=(Put(keys.plan(request.workflow_name, "p"), model.encode(plan)), *writes),
         reply_to=reply_to,
         **more,

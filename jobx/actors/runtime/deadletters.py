@@ -6,7 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from thespian.actors import ActorAddress, ActorExitRequest, DeadEnvelope
+from msgspec import Struct
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ChildActorExited,
+    DeadEnvelope,
+    WakeupMessage,
+)
 
 from jobx.actors.runtime.log_limit import LogLimit
 
@@ -15,12 +22,23 @@ MOST_GROUPS: Final = 100
 #: Why a message was not read.
 GONE: Final = "its receiver is gone"
 UNREAD: Final = "its receiver stopped before it read it"
+FAILED: Final = "its receiver failed before it read it"
 FULL: Final = "the mailbox of its receiver is full"
 
 _LOGGED_PER_S: Final = 10
+#: What an actor hears of its own life; once it has ended, that is all done.
+_OF_ITS_LIFE: Final = (ActorExitRequest, ChildActorExited, WakeupMessage)
 _LOG: Final = logging.getLogger(__name__)
 #: Type of the message, target, sender.
 _Key: TypeAlias = tuple[type, object, object]
+
+
+class Perishable(Struct, frozen=True):
+    """A message that means nothing any more once its receiver has ended as it should.
+
+    Whatever is on its way to an actor may cross its end, so nobody need look first whether it is
+    still there, and such a message is no dead letter.
+    """
 
 
 class Letters:
@@ -80,8 +98,8 @@ class DeadLetters:
         self, target: ActorAddress, message: Any, sender: ActorAddress, reason: str = GONE
     ) -> None:
         """Take a message that ``target`` will not read. One of a full mailbox is a warning."""
-        # A dead actor has already done what an exit request asks for.
-        if isinstance(message, ActorExitRequest):
+        has_ended = reason in (GONE, UNREAD)
+        if isinstance(message, _OF_ITS_LIFE) or (has_ended and isinstance(message, Perishable)):
             return
         self.count += 1
         self._note(target, message, sender, reason)

@@ -9,7 +9,7 @@ from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, Po
 
 from jobx.actors.runtime.accounts import REASON_CHARS
 from jobx.actors.runtime.cell import Cell
-from jobx.actors.runtime.deadletters import UNREAD
+from jobx.actors.runtime.deadletters import FAILED, UNREAD
 from jobx.actors.runtime.failure import ChildFailed, failure_of
 from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.mail import Mail
@@ -82,8 +82,9 @@ class Exits(Mail):
             self.dead_letters.handle(cell.address, False)
         if cell.globalName is not None:
             self._names.pop(cell.globalName, None)
+        reason = FAILED if isinstance(cell.notice, ChildFailed) else UNREAD
         for message, sender, _ in unread or ():
-            self.dead_letters.take(cell.address, message, sender, UNREAD)
+            self.dead_letters.take(cell.address, message, sender, reason)
 
     def _leave(self, cell: Cell) -> None:
         """Forget a cell without children, and each ancestor that waited for it."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from thespian.actors import ActorExitRequest, ChildActorExited, WakeupMessage
+
 from jobx.actors.runtime import deadletters
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.deadletters import DeadLetters
+from jobx.actors.runtime.deadletters import FAILED, FULL, GONE, UNREAD, DeadLetters, Perishable
 from jobx.actors.runtime.limits import EngineLimits
 from tests.unit.actors.runtime.stage import Note, Stage
 
@@ -49,3 +54,56 @@ def test_a_letter_says_why_it_was_not_read() -> None:
         deadletters.UNREAD,
     ]
     assert stage.base.dead_letters.last()[1].count == 2
+
+
+class Late(Perishable, frozen=True):
+    """What means nothing any more once its receiver has ended."""
+
+
+@pytest.mark.parametrize(
+    ("message", "reasons"),
+    [
+        (Note("a"), {GONE, UNREAD, FAILED, FULL}),
+        (Late(), {FAILED, FULL}),
+        (ActorExitRequest(), set()),
+        (ChildActorExited(A), set()),
+        (WakeupMessage(1.0), set()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_perishes_with_its_receiver_is_a_dead_letter_of_a_fault_alone(
+    message: Any, reasons: set[str]
+) -> None:
+    letters = DeadLetters(lambda *_: None, lambda: 0.0)
+    for number, reason in enumerate((GONE, UNREAD, FAILED, FULL)):
+        letters.take(Address("n", 1, number), message, A, reason)
+    assert {one.reason for one in letters.last()} == reasons
+
+
+def _fail(me: Any) -> None:
+    raise ArithmeticError(me)
+
+
+@pytest.mark.parametrize(
+    ("end", "reasons"), [(ActorExitRequest(), []), (_fail, [FAILED])], ids=["exit", "failure"]
+)
+def test_a_perishable_message_may_cross_an_exit_and_no_failure(
+    end: Any, reasons: list[str]
+) -> None:
+    stage = Stage()
+    address = stage.create()
+    stage.send(address, end)
+    stage.play(address, Late())  # it is behind the end
+    stage.play(address, Late())
+    assert Late() not in stage.seen
+    assert [one.reason for one in stage.base.dead_letters.last()] == reasons
+
+
+def test_handlers_of_dead_letters_get_no_perished_message() -> None:
+    stage = Stage()
+    dead, reader = stage.create(), stage.create()
+    stage.play(dead, ActorExitRequest())
+    stage.play(reader, lambda me: me.handleDeadLetters())
+    stage.seen.clear()
+    stage.play(dead, Late())
+    assert stage.seen == []

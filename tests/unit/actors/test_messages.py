@@ -1,0 +1,24 @@
+"""Which messages may cross the end of their receiver."""
+
+from __future__ import annotations
+
+import pytest
+from thespian.actors import ActorExitRequest, ChildActorExited, WakeupMessage
+
+from jobx.actors.coordination import batches, coordinator
+from jobx.actors.messages import EndChild
+from jobx.actors.runtime.deadletters import Perishable
+
+#: Of these the runtime itself knows it.
+OF_ITS_LIFE = (ActorExitRequest, ChildActorExited, WakeupMessage)
+RECEIVED = [
+    pytest.param(kind, id=f"{module.__name__.rpartition('.')[2]}-{kind.__name__}")
+    for module in (batches, coordinator)
+    for kind in module._RECEIVE
+]
+
+
+@pytest.mark.parametrize("kind", RECEIVED)
+def test_all_that_coordinators_and_batches_are_told_may_cross_their_end(kind: type) -> None:
+    # Who wants to end a batch of a request that has just ended waits for an answer in vain.
+    assert issubclass(kind, (Perishable, *OF_ITS_LIFE)) is (kind is not EndChild)
