@@ -54,8 +54,8 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("kv/leases", "kv/timed_lease", "kv/etcd2/leases", "kv/etcd2/watches"),
     ),
     "tests/contract/test_node.py": (
-        *("actors/answering", "actors/foreground", "actors/gateway/*_verbs", "actors/messages"),
-        *("actors/node", "actors/parts", "actors/ports", "http/node/connection", "questions/*"),
+        *("actors/answering", "actors/foreground", "actors/gateway/*_verbs", "actors/parts"),
+        *("actors/ports", "http/node/connection", "questions/*"),
         "views/*",
     ),
     "tests/contract/test_request_lists.py": (

@@ -11,9 +11,9 @@ from thespian.actors import ActorAddress
 from jobx.actors import notification
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.executors import rebalancing
-from jobx.actors.executors.answers import fault_in
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses
+from jobx.actors.executors.report_checks import fault_in
 from jobx.actors.executors.sending import Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Ran, SuspendedLost

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobx import segments, values
-from jobx.actors.executors.answers import fault_in
+from jobx.actors.executors.report_checks import fault_in
 from jobx.errors import FrameError
 from jobx.frames import encode
 from jobx.payload import Payload, pack_offsets
