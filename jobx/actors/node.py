@@ -47,6 +47,7 @@ from jobx.actors.store_health import StoreHealth, check_at_start
 from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.actors.upkeep import Upkeep
+from jobx.actors.usual_times import UsualTimes
 from jobx.config import Settings
 from jobx.errors import InUse, JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
@@ -360,6 +361,9 @@ class Node:
     async def _start_executors(self) -> None:
         self._parts.push_async_callback(self._executors.close)
         await self._executors.start()
+        self._usual_times = UsualTimes(self._settings.data_dir, self._executors)
+        await self._in_background(self._usual_times.recall)
+        self._parts.callback(self._usual_times.close)
 
     async def _take_up(self) -> None:
         """Recover deliveries and requests that were open when the node stopped."""
@@ -391,7 +395,7 @@ class Node:
         is_open = self._services.budget.__contains__
         upkeep = Upkeep(
             *(self._parts, self._settings, self._store, self._blobs, self._library, self._life),
-            *(self._place_health, is_open, self._background, self._sweeping),
+            *(self._place_health, is_open, self._usual_times, self._background, self._sweeping),
         )
         periodic = upkeep.start(refreshed=self._look, stray=self._adopt_strays, fail=self.fail)
         periodic.once(self._health.check_later())

@@ -17,6 +17,7 @@ from jobx.actors.place_health import PlaceHealth
 from jobx.actors.record_sweep import RecordSweep
 from jobx.actors.shared_sweep import SharedSweep
 from jobx.actors.strays import Strays
+from jobx.actors.usual_times import UsualTimes
 from jobx.config import Settings
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening
@@ -41,6 +42,8 @@ COUNT_S: Final = 5.0
 STRAYS_S: Final = 15.0
 #: How often freed memory is returned to the system, if it is much.
 HEAP_S: Final = 60.0
+#: How often it is kept how long invocations usually take.
+USUAL_S: Final = 60.0
 #: How often records of what is gone are removed.
 RECORDS_S: Final = 60.0
 #: How often unused plans and code are removed.
@@ -62,6 +65,7 @@ class Upkeep:
         life: Its life.
         place_health: Whether the shared place of blobs is there.
         is_open: Whether it has a request open; from any thread.
+        usual_times: How long invocations usually take.
         background: Where short calls run.
         sweeping: Where sweeps run.
     """
@@ -74,6 +78,7 @@ class Upkeep:
     life: Lifetime
     place_health: PlaceHealth
     is_open: Callable[[object], bool]
+    usual_times: UsualTimes
     background: Executor
     sweeping: Executor
 
@@ -96,6 +101,7 @@ class Upkeep:
         every, files = periodic.every, self.settings.files
         every(REFRESH_S, self.background, self.library.refresh, after=refreshed)
         every(SWEEP_S, self.background, self.life.note_clock)
+        every(USUAL_S, self.background, self.usual_times.write, after=self.usual_times.note)
         every(HEAP_S, self.background, Heap().give_back)
         watched = FolderFiles(self.settings.data_dir)
         every(PLACE_S, self.background, watched.look, after=lambda: _confirm(watched, fail))

@@ -23,10 +23,10 @@ from jobx.errors import StoreFull
 from jobx.kv.store import CommitOutcome
 from jobx.model import Retry
 from jobx.views import ExplainView, OpenGroup
-from tests.support.authoring import ANSWER, GATED, SLEEP, WORKFLOW
+from tests.support.authoring import ANSWER, GATED, SLEEP, WORKFLOW, define
 from tests.support.explaining import begin, explain
 from tests.support.http_sink import http_sink
-from tests.support.live_node import LiveNode, Start, outcome_of
+from tests.support.live_node import LiveNode, Start, live_node, outcome_of
 from tests.support.waiting import eventually
 
 #: Maps ``n`` numbers to a step whose mappers end once a file is there.
@@ -128,6 +128,16 @@ def test_an_invocation_that_takes_longer_than_its_version_usually_does(start: St
     assert found.usual_s < 1.0
     assert found.helps == f"jobx invocation get {WORKFLOW} {slow} m0"
     node.ask("request.cancel", workflow=WORKFLOW, request_id=slow, reason="seen")
+
+
+def test_what_a_version_usually_takes_is_known_after_a_restart(tmp_path: Path) -> None:
+    define(tmp_path, {"sleep": SLEEP}, {"sleep": ("sleep", "sum")})
+    with live_node(tmp_path) as node:
+        node.post("sleep", {"ms": 1})
+    with live_node(tmp_path) as node:
+        slow = begin(node, "sleep", {"ms": 60_000})
+        eventually(lambda: _slow(first(node, slow, "running")))
+        node.ask("request.cancel", workflow=WORKFLOW, request_id=slow, reason="seen")
 
 
 def _slow(group: OpenGroup) -> OpenGroup | None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from itertools import islice
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta, Struct
 
 from jobx.actors.executors.process import WorkItem
 from jobx.actors.messages import Run
+from jobx.work import CombineWork, MapWork, PullWork, ReduceWork, Work
 
 #: An invocation that takes longer than this is long.
 LONG_S: Final = 1.0
@@ -14,10 +19,25 @@ LONG_S: Final = 1.0
 NEW_SHARE: Final = 0.1
 #: Number of steps and jobs that are remembered.
 _REMEMBERED: Final = 4096
+#: Number of usual times that outlast a restart.
+KEPT: Final = 256
+_KINDS: Final[dict[str, type[Work]]] = {
+    str(kind.__struct_config__.tag): kind for kind in (MapWork, PullWork, CombineWork, ReduceWork)
+}
 _Name = tuple[str, ...]
 #: A workflow, a step, whether it maps or reduces, and the versions of its handlers.
-_Versions: TypeAlias = tuple[str, str, type, _Name]
+_Versions: TypeAlias = tuple[str, str, type[Work], _Name]
 _Work: TypeAlias = WorkItem | Run
+
+
+class UsualTime(Struct, frozen=True, array_like=True):
+    """How long invocations of a step usually take, with some versions of its handlers."""
+
+    workflow: str
+    step: str
+    kind: str
+    versions: tuple[str, ...]
+    usual_s: Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Paces:
@@ -56,6 +76,7 @@ class Paces:
         self._usual[name] = (
             invocation_s if known is None else known + (invocation_s - known) * NEW_SHARE
         )
+        self._usual.move_to_end(name)
         if known is None and len(self._usual) > _REMEMBERED:
             self._usual.popitem(last=False)
         if invocation_s >= LONG_S:
@@ -66,6 +87,22 @@ class Paces:
     def usual_s(self, item: WorkItem) -> float:
         """Return how long invocations with these versions usually take; 0: not known."""
         return self._usual.get(_versions(item), 0.0)
+
+    def usual_times(self) -> list[UsualTime]:
+        """Return the usual times of the versions that ran last, the last one first."""
+        last = islice(reversed(self._usual.items()), KEPT)
+        return [
+            UsualTime(workflow, step, str(kind.__struct_config__.tag), versions, usual_s)
+            for (workflow, step, kind, versions), usual_s in last
+        ]
+
+    def recall(self, times: Sequence[UsualTime]) -> None:
+        """Take over usual times of an earlier life, of versions that are not known yet."""
+        for one in reversed(times[:KEPT]):
+            kind = _KINDS.get(one.kind)
+            if kind is not None:
+                name = one.workflow, one.step, kind, one.versions
+                self._usual.setdefault(name, one.usual_s)
 
 
 def _versions(item: _Work) -> _Versions:

@@ -18,6 +18,7 @@ from thespian.actors import ActorAddress
 
 from jobx.actors.executor_failures import KEEPER_GONE
 from jobx.actors.executors import at_work, overdue, rebalancing
+from jobx.actors.executors.paces import UsualTime
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses, Starts, late
 from jobx.actors.executors.rebalancing import Away
@@ -248,6 +249,14 @@ class ExecutorPool:
     ) -> dict[tuple[ActorAddress, int], Whereabouts]:
         """Return where the work of owners is that has been sent, by owner and ticket."""
         return at_work.places(self._executors, owners, self._sharing.usual_s)
+
+    def usual_times(self) -> list[UsualTime]:
+        """Return how long invocations of the versions that ran last usually take."""
+        return self._sharing.usual_times()
+
+    def recall_usual(self, times: Sequence[UsualTime]) -> None:
+        """Take over what an earlier life has learned."""
+        self._sharing.recall_usual(times)
 
     def busy(self) -> dict[RequestKey, Busy]:
         """Return the requests that executors are at."""

@@ -57,6 +57,7 @@ class Sharing:
         self._paces = Paces()
         self.ended = self._paces.ended
         self.usual_s = self._paces.usual_s
+        self.usual_times, self.recall_usual = self._paces.usual_times, self._paces.recall
         self._short_at = self._long_at = -math.inf
         self._is_stopped = False
         self._look: asyncio.Handle | None = None
