@@ -19,6 +19,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
+from gunicorn.asgi.parser import PythonProtocol
 from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol, _get_cached_status_line
 from gunicorn.workers import gasgi
 
@@ -157,13 +158,32 @@ class Connection(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent; a head may have so many bytes only."""
-        if self._lingers:
+        if self._lingers or self._take_body(data):
             return
         super().data_received(data)
         if self._has_rest or self in self.worker.silent:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self._refuse(431, f"a head may have at most {_MAX_HEAD_BYTES} bytes")
+
+    def _take_body(self, data: bytes) -> bool:
+        """Take data that is nothing but a part of a body, and not its last; return whether it was.
+
+        The parser would copy it three times, and a large body takes as long as that does.
+        """
+        parser = self._callback_parser
+        if (
+            type(parser) is not PythonProtocol
+            or parser._state != "body"
+            or parser._buffer
+            or len(data) >= parser._body_remaining
+        ):
+            return False
+        parser._body_remaining -= len(data)
+        self._on_body(data)
+        if not self._reading_paused and self._is_buffer_full():
+            self._pause_reading()
+        return True
 
     def eof_received(self) -> bool:
         """Keep a connection for a while whose client waits for an answer and sends no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import resource
 import socket
 from collections.abc import Iterator
@@ -104,6 +105,21 @@ def test_body_is_asked_for_when_it_may_come(serving: Served) -> None:
         assert client.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"{}")
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+
+
+def test_body_comes_whole_in_whatever_pieces(serving: Served) -> None:
+    body = json.dumps({"arguments": {"text": "0123456789" * 60_000}}).encode()
+    head = f"POST /job/no/no HTTP/1.1\r\n{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
+    following = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    text = head + body + following
+    with connected(serving) as client:
+        for at in range(0, len(text), 70_001):
+            client.sendall(text[at : at + 70_001])
+        answers = bytearray()
+        while piece := client.recv(1 << 16):
+            answers += piece
+    # It can only be that the job is not found where the body is the JSON that was sent.
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"404", b"200"]
 
 
 def test_refusal_can_be_read_though_the_body_came_all_the_same(serving: Served) -> None:

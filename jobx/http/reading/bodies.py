@@ -137,7 +137,7 @@ def _decode(body: bytes, media_type: str, settings: HttpSettings, tagged: bool) 
         raise InvalidInput(_WHERE, "nothing", "is empty; a map is needed, such as {}")
     if media_type == MEDIA_JSON:
         found = json_bodies.decode(body, settings.max_depth)
-        if tagged and b'"$' in body:
+        if tagged and b"$" in body and b'"$' in body:  # one character is found much quicker
             found = values.from_jsonable(found)
             _check(found, body)
     else:

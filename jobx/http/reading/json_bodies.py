@@ -8,6 +8,7 @@ where.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 import jiter
@@ -21,6 +22,8 @@ _SEPARATORS: Final = (b",", b":", b"[", b"{")
 _BRACKETS: Final = b"[]{}"
 _ROUND: Final = bytes.maketrans(b"{}", b"[]")
 _ENCODER: Final = msgspec.msgpack.Encoder()
+#: Levels from a body to its arguments.
+_TO_ARGUMENTS: Final = 2
 #: Characters that are so few are found quicker than counted.
 _FEW: Final = 64
 #: What begins a packed number that may be infinite, and two such numbers; texts may hold these
@@ -74,12 +77,29 @@ def _read(body: bytes) -> Any:
         found = jiter.from_json(
             body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True
         )
-        packed = _ENCODER.encode(found)
+        packed = _ENCODER.encode(_with_numbers(found))
     except (ValueError, OverflowError):  # msgspec packs no integers beyond 64 bits
         return values.read_json(body.decode())
     if _FLOAT in packed and any(infinite in packed for infinite in _INFINITE):
         return values.read_json(body.decode())
     return found
+
+
+def _with_numbers(found: Any) -> list[Any]:
+    """Return what may hold numbers in a value: all but the texts that are arguments.
+
+    Texts are as they must be, and may be megabytes.
+    """
+    parts = [found]
+    for _ in range(_TO_ARGUMENTS):
+        parts = [inner for part in parts for inner in _members(part) if type(inner) is not str]
+    return parts
+
+
+def _members(part: Any) -> Iterable[Any]:
+    if isinstance(part, dict):
+        return part.values()
+    return part if isinstance(part, list) else (part,)
 
 
 def _is_deeper(body: bytes, max_depth: int) -> bool:
