@@ -24,6 +24,8 @@ Bounded: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 48)]
 Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 #: How the names of blobs with what stages yielded end; no other blob has such a name.
 STAGE_DATA: Final = "-stages"
+#: In place of what a stage yielded, before the payloads that have it.
+IN_PAYLOADS: Final = "payloads"
 #: What ``Payload.to_wire`` gives: its fields in their order.
 PayloadWire: TypeAlias = tuple[
     Number,
@@ -98,9 +100,10 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
 class StageData(NamedTuple):
     """The blob with what stages of mappers yielded; without a name, there was no room for it.
 
-    It is compressed by zlib. In it are packed lists, one after the other: a vertex, the stage
-    (mapper, combiner, reducer), its attempt, and what it yielded: packed, a map of values by key or
-    a list of what runs consist of, or nothing, which is the same as the stage before.
+    It is compressed by zlib, unless that saves little of much. In it are packed lists, one after
+    the other: a vertex, the stage (mapper, combiner, reducer), its attempt, and what it yielded:
+    packed, a map of values by key or a list of what runs consist of; nothing where it is the same
+    as that of the stage before; ``IN_PAYLOADS`` and their wires where it is in other blobs.
     """
 
     blob: str = ""

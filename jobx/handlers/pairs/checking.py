@@ -22,6 +22,8 @@ UNPACKED: Final = 4
 SHORT: Final = 128
 #: Integers up to this are values, and as keys have a hash of their own.
 SMALL_BITS: Final = 60
+#: Types of values that may be large and are packed as one piece.
+TEXTS: Final = frozenset({str, bytes})
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 
 

@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.failures import Misuse, shorten
-from jobx.handlers.pairs.checking import SHORT, SLICE, SLICE_BYTES, SMALL_BITS, checked, no_pair
+from jobx.handlers.pairs.checking import (
+    SHORT,
+    SLICE,
+    SLICE_BYTES,
+    SMALL_BITS,
+    TEXTS,
+    checked,
+    is_plain,
+    no_pair,
+)
 from jobx.handlers.pairs.held import KEY_BYTES, PLAIN, VALUE_BYTES, Held
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.ordering import ordered
@@ -134,8 +143,9 @@ class Groups:
 
     def _take_checked(self, pair: object, index: int) -> int:
         """Take a pair that needs a full check; return its weight in bytes."""
-        self._is_plain = False
         key, value, weight_bytes = checked(pair, index)
+        if type(value) not in TEXTS or not is_plain(key):
+            self._is_plain = False
         identity = values.key_identity(key)
         listed = self._lists.get(identity)
         if listed is not None:
@@ -210,7 +220,11 @@ class Groups:
         if self._many is not None:
             self._write_many(self._many, in_sections)
         elif self._lists:
-            self.runs.append(self._writer.run(ordered(self._lists, self._names), in_sections))
+            items, pack = (
+                ordered(self._lists, self._names),
+                PLAIN.encode if self._is_plain else None,
+            )
+            self.runs.append(self._writer.run(items, in_sections, pack))
             self._lists, self._names, self._hashes = {}, {}, None
             self.held_bytes = 0
 

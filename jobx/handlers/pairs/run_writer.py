@@ -30,6 +30,8 @@ BUFFER_BYTES: Final = 1 << 20
 _BLOCK: Final = 256
 #: Values of these types are small, so that many of them can be packed together.
 SMALL: Final = frozenset({int, float, bool, NoneType})
+#: Packs a value.
+Pack: TypeAlias = Callable[[object], bytes]
 _Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
 _Piece: TypeAlias = bytes | bytearray | memoryview
 #: What is written of a run or a section: pieces of it, of which the last can grow.
@@ -69,16 +71,22 @@ class RunWriter:
         self.written = 0
         self._forked = forked
 
-    def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
+    def run(
+        self,
+        items: Iterable[tuple[Key, Sequence[Value]]],
+        in_sections: bool,
+        pack: Pack | None = None,
+    ) -> Payload:
         """Write a run.
 
         Args:
             items: Keys with their values, sorted by key.
             in_sections: Partition it by key hash.
+            pack: Packs them as ``values.pack`` does, but quicker.
         """
+        pack = pack or values.packer()
         if in_sections and self.sections > 1:
-            return self._run_in_sections(items)
-        pack = values.packer()
+            return self._run_in_sections(items, pack)
         body: _Body = [bytearray()]
         count = pairs = 0
         is_small = True
@@ -99,8 +107,7 @@ class RunWriter:
             _add(body, b"".join(split))
         return self._payload([body], count, pairs)
 
-    def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
-        pack = values.packer()
+    def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]], pack: Pack) -> Payload:
         bodies: list[_Body] = [[bytearray()] for _ in range(self.sections)]
         count = pairs = 0
         rest = iter(items)
@@ -155,7 +162,7 @@ class RunWriter:
         with BlobFile(self.folder, name, self._sync) as blob:
             for piece in chain.from_iterable(bodies):
                 blob.write(piece)
-        packed = pack_offsets(list(map(_checksum, bodies))) if sections else b""
+        packed = pack_offsets(_checksums(bodies, blob.checksum)) if sections else b""
         return Payload(count, size, None, name, blob.checksum, offsets, sections, packed, pairs)
 
     def undo(self, mark: int) -> None:
@@ -178,7 +185,7 @@ def _parts(pairs: Sequence[Pair], sections: int) -> Sequence[Sequence[Pair]]:
 
 
 def _pack_each(
-    pack: Callable[[object], bytes], block: _Block, lengths: Sequence[int]
+    pack: Pack, block: _Block, lengths: Sequence[int]
 ) -> tuple[Sequence[Key], Sequence[bytes]]:
     """Return the keys of packed items, and these; quick when no key has many values."""
     if _is_few(block, lengths):
@@ -209,6 +216,13 @@ def _size(body: _Body) -> int:
     return sum(map(len, body))
 
 
+def _checksums(bodies: Sequence[_Body], whole: int) -> list[int]:
+    """Return the CRC-32 of each body; ``whole`` is that of all together."""
+    if sum(map(bool, map(_size, bodies))) == 1:
+        return [whole if _size(body) else 0 for body in bodies]
+    return list(map(_checksum, bodies))
+
+
 def _checksum(body: _Body) -> int:
     checksum = 0
     for piece in body:
@@ -220,9 +234,7 @@ def _ends(bodies: Iterable[_Body]) -> Iterator[int]:
     return accumulate(map(_size, bodies))
 
 
-def pack_items(
-    pack: Callable[[object], bytes], key: Key, listed: Sequence[Value]
-) -> Iterator[bytes]:
+def pack_items(pack: Pack, key: Key, listed: Sequence[Value]) -> Iterator[bytes]:
     """Yield packed items of a run that together hold all values of a key."""
     held: list[Value] = []
     for value in listed:
@@ -234,7 +246,7 @@ def pack_items(
         yield from _split(pack, key, held)
 
 
-def _split(pack: Callable[[object], bytes], key: Key, listed: list[Value]) -> Iterator[bytes]:
+def _split(pack: Pack, key: Key, listed: list[Value]) -> Iterator[bytes]:
     packed = pack((key, listed))
     if len(packed) <= _ITEM_BYTES or len(listed) == 1:
         yield packed

@@ -17,7 +17,14 @@ from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.handlers.pairs import columns, run_merger, sequences
 from jobx.kv.blobs import BlobFolder
 from jobx.model import Failure
-from jobx.payload import STAGE_DATA, Payload, StageData, unpack_offsets
+from jobx.payload import (
+    IN_PAYLOADS,
+    STAGE_DATA,
+    Payload,
+    PayloadWire,
+    StageData,
+    unpack_offsets,
+)
 from jobx.system.errors import translate_read
 from jobx.values import to_jsonable
 
@@ -25,6 +32,8 @@ from jobx.values import to_jsonable
 _HELD: Final = 2
 #: Most bytes of a blob of stages once it is no longer compressed; a node keeps no more.
 _MOST_BYTES: Final = 32 << 20
+#: What records begin with that are not compressed: a packed list of four.
+_RECORD: Final = b"\x94"
 
 
 class Shown(NamedTuple):
@@ -128,6 +137,8 @@ class DumpValues:
         if len(body) > self._max_bytes:
             return self._too_large(len(body))
         found = values.unpack(body)
+        if isinstance(found, list) and found[:1] == [IN_PAYLOADS]:
+            return self.pairs([_named(wire) for wire in found[1]])
         items = list(found.items()) if isinstance(found, dict) else columns.block_of(found).listed()
         return Shown(self.show(items))
 
@@ -149,7 +160,7 @@ class DumpValues:
         found: dict[tuple[int, str], bytes] = {}
         last = b""
         try:
-            body = zlib.decompressobj().decompress(packed, _MOST_BYTES)
+            body = _decompressed(packed)
             reader = values.unpacker()
             reader.feed(body)
             for vertex, stage, _, items in reader:
@@ -170,6 +181,21 @@ class DumpValues:
         if len(body) != stop - start or (len(body) == size_bytes and zlib.crc32(body) != checksum):
             raise BlobDamaged(name, "it is not what was written")
         return body
+
+
+def _named(wire: PayloadWire) -> Payload:
+    """Return a payload that a blob of stages names."""
+    payload = Payload.from_wire(wire)
+    if payload.blob is None or "/" in payload.blob:
+        raise InvalidInput("blob", repr(payload.blob)[:80], "has no name of one")
+    return payload
+
+
+def _decompressed(packed: bytes) -> bytes | memoryview:
+    """Return the records of a blob; zlib begins with no byte that a packed list begins with."""
+    if packed[:1] == _RECORD:
+        return memoryview(packed)[:_MOST_BYTES]
+    return zlib.decompressobj().decompress(packed, _MOST_BYTES)
 
 
 def _bounds(chunk: Payload, position: int, count: int) -> tuple[Sequence[int], Sequence[int]]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 import zlib
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +11,11 @@ from jobx import values
 from jobx.handlers.execution.stage_data import KeptStages, _compressed
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.pairs.grouping import Groups
+from jobx.handlers.pairs.run_reader import read_items
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.model import Failure
-from jobx.payload import STAGE_DATA, StageData
+from jobx.payload import IN_PAYLOADS, STAGE_DATA, Payload, StageData
 from jobx.segments import FailedRun, Returned
 from jobx.work import QUICK_NS, MapWork
 from tests.support import frames
@@ -141,38 +141,52 @@ def _refuse(_: str) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_what_is_large_and_hardly_gets_smaller_is_not_compressed() -> None:
-    dense = random.Random(1).randbytes(1 << 20).hex().encode()
-    for body, is_smaller in ((dense, False), (dense[: 1 << 20], True), (b"ab" * (1 << 20), True)):
-        written = _compressed(body)
-        assert (len(written) < len(body)) == is_smaller
-        assert zlib.decompress(written) == body
+DENSE = random.Random(1).randbytes(1 << 20).hex().encode()
 
 
-def test_the_next_frame_does_not_show_the_data_of_the_last(tmp_path: Path) -> None:
-    state = state_of(tmp_path, SLOW)
-    run(state, tmp_path, [0, 5])
-    run(state, tmp_path, [0, 5], data_bytes=0)
-    assert state.data is None
+@pytest.mark.parametrize("cut", [1, 1000, 1 << 19])
+def test_what_is_large_and_hardly_gets_smaller_stays_as_it_is(cut: int) -> None:
+    pieces = [DENSE[:cut], DENSE[cut:]]
+    assert _compressed(pieces) is pieces
 
 
-def test_keys_that_are_not_their_own_identity_are_kept_as_they_are(tmp_path: Path) -> None:
-    state = state_of(tmp_path, SLOW.replace("'a'", "(1, True)"))
-    run(state, tmp_path, [0, 5])
-    assert records(state.data, tmp_path)[0] == (1, "mapper", [[[1, True], [5, 1]]])
+@pytest.mark.parametrize("body", [DENSE[: 1 << 20], b"ab" * (1 << 20), b"", b"a"])
+@pytest.mark.parametrize("cut", [0, 1000])
+def test_everything_else_is_compressed(body: bytes, cut: int) -> None:
+    written = b"".join(_compressed([body[:cut], body[cut:]]))
+    assert zlib.decompress(written) == body
+    assert len(written) < len(body) + 16
 
 
-def test_what_is_the_same_as_the_stage_before_is_not_kept_twice(tmp_path: Path) -> None:
-    same = frames.load("r", "reducer", "def handler(key, values): yield key, sum(values)")
-    state = state_of(tmp_path, SLOW, r=same)
-    run(state, tmp_path, [0, 5])
-    assert [record[2] for record in records(state.data, tmp_path)][1:] == [[["a", [60]]], "same"]
+YIELDS_TEXT = SLOW.replace("yield 'a', 1", "yield 'b', v")
+FIRST = "def handler(key, values): yield key, values[0]"
+FAILING = "def handler(key, values):\n  for one in values: raise ValueError(key)\n  yield"
 
 
-def test_values_that_msgspec_would_change_are_kept_as_they_are(tmp_path: Path) -> None:
-    exact = "import decimal\n" + SLOW.replace("'a', 1", "'a', decimal.Decimal('1.50')")
-    last = frames.load("r", "reducer", "def handler(key, values): yield key, values[-1]")
-    state = state_of(tmp_path, exact, r=last)
-    run(state, tmp_path, [0, 5], combiner=None)
-    kept = [record[2] for record in records(state.data, tmp_path)]
-    assert kept == [[["a", [5, Decimal("1.50")]]], [["a", [Decimal("1.50")]]]]
+def large(folder: Path, reducer: str, mapper: str = YIELDS_TEXT) -> tuple[list[Any], list[Any]]:
+    """Have a mapper yield large texts; return what is kept, and the segments."""
+    state = state_of(folder, mapper, f=frames.load("f", "reducer", reducer))
+    segments = run(state, folder, [0, DENSE.decode()], combiner="", reducer="f", data_bytes=1 << 24)
+    assert state.data is not None
+    body = (folder / state.data.blob).read_bytes()
+    reader = values.unpacker()
+    reader.feed(body if body[:1] == b"\x94" else zlib.decompress(body))
+    return [(stage, values.unpack(pairs or b"\xc0")) for _, stage, _, pairs in reader], segments
+
+
+def test_of_a_large_text_that_goes_out_only_the_place_is_kept(tmp_path: Path) -> None:
+    found, ((_, _, _, payloads, *_),) = large(tmp_path, FIRST)
+    assert found == [("mapper", [IN_PAYLOADS, payloads]), ("reducer", None)]
+    (run_of_it,) = map(Payload.from_wire, payloads)
+    assert list(read_items(run_of_it, str(tmp_path))) == [[key, [DENSE.decode()]] for key in "ab"]
+
+
+def test_of_a_large_text_that_a_reducer_changes_both_are_kept(tmp_path: Path) -> None:
+    found, ((_, _, _, payloads, *_),) = large(tmp_path, FIRST.replace("values[0]", "values[0] * 2"))
+    text = [DENSE.decode()]
+    assert found == [("mapper", {"a": text, "b": text}), ("reducer", [IN_PAYLOADS, payloads])]
+
+
+def test_a_large_text_is_kept_where_its_reducer_fails(tmp_path: Path) -> None:
+    found, _ = large(tmp_path, FAILING)
+    assert found == [("mapper", {"a": [DENSE.decode()], "b": [DENSE.decode()]})]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jobx import values
 from jobx.actors.inspection.dumps.values import DumpValues, redacted
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.kv.blobs import BlobFolder
-from jobx.payload import Payload, pack_offsets
+from jobx.payload import IN_PAYLOADS, Payload, pack_offsets
 from tests.unit.actors.inspection.dumps.samples import items, stage_data
 
 
@@ -56,16 +57,37 @@ def test_a_root_without_offsets_has_one_item(tmp_path: Path) -> None:
     assert shown.value == [["n", 1]]
 
 
-def test_a_stage_that_yielded_the_same_as_the_one_before_shows_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [zlib.compress, bytes], ids=["compressed", "as it is"])
+def test_a_stage_that_yielded_the_same_as_the_one_before_shows_it(
+    written: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     blobs = BlobFolder(tmp_path)
     records = [(1, "mapper", 1, values.pack({"a": [1]})), (1, "reducer", 1, b"")]
-    body = zlib.compress(b"".join(map(values.pack, records)))
+    body = written(b"".join(map(values.pack, records)))
     (blobs.create("w", "r1") / "y-stages").write_bytes(body)
     data = stage_data(blobs)._replace(blob="y-stages", size_bytes=len(body))
     data = data._replace(checksum=zlib.crc32(body))
     found = made(tmp_path).stage(data, 1, "reducer")
     assert found is not None
     assert found.value == [["a", [1]]]
+
+
+def test_what_a_stage_yielded_is_read_where_it_went_out(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    run = values.pack(["a", [1, 2]])
+    (blobs.create("w", "r1") / "a-0").write_bytes(run)
+    payload = Payload(1, len(run), None, "a-0", zlib.crc32(run), pairs=2)
+    data = stage_data(blobs, (1, "mapper", [IN_PAYLOADS, [payload.to_wire()]]))
+    found = made(tmp_path).stage(data, 1, "mapper")
+    assert found is not None
+    assert found.value == [["a", [1, 2]]]
+
+
+def test_a_blob_of_stages_names_no_other_folder(tmp_path: Path) -> None:
+    wire = Payload(1, 1, None, "../a", 0).to_wire()
+    data = stage_data(BlobFolder(tmp_path), (1, "mapper", [IN_PAYLOADS, [wire]]))
+    with pytest.raises(InvalidInput, match="no name of one"):
+        made(tmp_path).stage(data, 1, "mapper")
 
 
 def test_a_blob_of_stages_that_is_damaged_is_an_error_and_one_that_lacks_a_vertex_is_none(
