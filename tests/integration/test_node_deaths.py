@@ -48,7 +48,7 @@ def later(serving: Served, job: str, arguments: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [3])
+@pytest.mark.parametrize("n", [0, 3])
 def test_a_request_that_kills_the_node_is_set_aside_and_all_others_end(
     n: int, tmp_path: Path
 ) -> None:
