@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -195,6 +196,11 @@ def map_of_pairs(pairs: Sequence[tuple[Key, Value]]) -> dict[Key, Value]:
         ValueError: A key is there twice, or too many have the same hash.
         TypeError: What is no key is one.
     """
+    if len(pairs) <= key_hashes.MAX_EQUAL:  # so their hashes do not matter
+        with suppress(TypeError):  # a list is a key
+            found = dict(pairs)
+            if len(found) == len(pairs):
+                return found
     keys = [freeze(key) for key, _ in pairs]
     key_hashes.check(keys)
     key_hashes.check_ways(keys)

@@ -18,6 +18,14 @@ _SIZES: Final = (
     | {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xCA: 5, 0xCB: 9}
     | {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}
 )
+#: Items that a token announces that its first byte determines.
+_ANNOUNCED: Final = {byte: byte & 15 for byte in range(0x90, 0xA0)} | {
+    byte: 2 * (byte & 15) for byte in range(0x80, 0x90)
+}
+#: Both by first byte, 0 for others: there may be hundreds of thousands of tokens.
+_BY_FIRST: Final = tuple(
+    tuple(of.get(first, 0) for first in range(256)) for of in (_SIZES, _ANNOUNCED)
+)
 #: Size of the length after the first byte, for bytes, text and extensions.
 _LENGTHS: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4}
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
@@ -33,13 +41,17 @@ def count_items(body: bytes, most: int) -> int:
         InvalidInput: They announce more than they have, or are not msgpack.
     """
     at = count = 0
-    owed = 1
-    while at < len(body) and owed:
-        size, inner = _token(body, at)
+    owed, end = 1, len(body)
+    sizes, announced = _BY_FIRST
+    while at < end and owed:
+        first = body[at]
+        size, inner = sizes[first], announced[first]
+        if not size:
+            size, inner = _token(body, at)
         at += size
         owed += inner - 1
         count += 1
-        if owed > len(body) - at:
+        if owed > end - at:
             raise InvalidInput("packed value", f"{len(body)} bytes", "announces more than it has")
         if count > most:
             raise TooLarge("body", f"over {most} items", f"may have at most {most} items")
@@ -47,13 +59,8 @@ def count_items(body: bytes, most: int) -> int:
 
 
 def _token(body: bytes, at: int) -> tuple[int, int]:
-    """Return the size of the token at a place, and the number of items that it announces."""
+    """Return the size of a token with a length, and the number of items that it announces."""
     first = body[at]
-    size = _SIZES.get(first)
-    if size is not None:
-        if 0x80 <= first < 0xA0:
-            return 1, (first & 15) * (2 if first < 0x90 else 1)
-        return size, 0
     width = _LENGTHS.get(first)
     if width is not None:
         length = int.from_bytes(body[at + 1 : at + 1 + width])

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import gzip
 import time
+from itertools import chain
 from typing import Any
 
+import msgpack
 import pytest
 from falcon.testing import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobx import values
 from jobx.config import HttpSettings
+from jobx.errors import InvalidInput
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget
-from jobx.http.reading.bodies import ENTITY_ITEMS, document
+from jobx.http.reading.bodies import ENTITY_ITEMS, _decode_msgpack, document
 from jobx.http.reading.intake import INTAKE, Intake
 from tests.support.fake_node import FakeNode
 
@@ -202,6 +208,54 @@ def test_entity_has_few_items(client: TestClient, node: FakeNode) -> None:
     headers = {"Content-Type": "application/json"}
     answer = client.simulate_put("/workflow/texts", body=body, headers=headers)
     assert (answer.status_code, node.calls) == (413, [])
+
+
+def packed(value: Any) -> bytes:
+    """Pack a value, also a number that is none."""
+    return values.packer()(value)
+
+
+PACKED_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.binary(max_size=3)
+    | st.decimals(allow_nan=False, allow_infinity=False, places=2)
+    | st.datetimes(timezones=st.just(datetime.UTC))
+).map(lambda value: [packed(value)])
+
+
+def packed_list(items: list[list[bytes]]) -> list[bytes]:
+    return [msgpack.Packer().pack_array_header(len(items)), *chain.from_iterable(items)]
+
+
+def packed_map(pairs: list[tuple[list[bytes], list[bytes]]]) -> list[bytes]:
+    head = msgpack.Packer().pack_map_header(len(pairs))
+    return [head, *chain.from_iterable(key + value for key, value in pairs)]
+
+
+#: Values of which a map may have a key twice, lists as keys, and numbers that are none.
+PACKED = st.recursive(
+    PACKED_SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(packed_list)
+        | st.lists(st.tuples(inner, inner), max_size=3).map(packed_map)
+    ),
+    max_leaves=20,
+).map(b"".join)
+
+
+@given(PACKED)
+def test_packed_bodies_are_judged_as_all_values_are(body: bytes) -> None:
+    try:
+        values.check_value(expected := values.unpack_foreign(body))
+    except (InvalidInput, ValueError):
+        with pytest.raises(InvalidInput):
+            _decode_msgpack(body, 64)
+    else:
+        assert _decode_msgpack(body, 64) == expected
 
 
 class LargePost:
