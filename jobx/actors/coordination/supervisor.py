@@ -255,7 +255,8 @@ class Supervisor(LoopActor):
         key, gateway = message.key, self.node.gateway
         match self._taken_up.fate(message):
             case GiveBack(error, says):
-                _log.warning("request %s is not continued here: %s", key, says)
+                level = logging.WARNING if isinstance(error, Conflict) else logging.ERROR
+                _log.log(level, "request %s is not continued here: %s", key, says)
                 self._forget(key)
                 self.send(gateway, Refused(key, error))
             case LeaveOpen(reason, request):
