@@ -70,11 +70,6 @@ class Outbox:
         self._may_resend = False
 
     @property
-    def is_empty(self) -> bool:
-        """Whether everything is acknowledged."""
-        return not self.backlog_bytes
-
-    @property
     def unacknowledged(self) -> int:
         """Number of packets that the peer has not acknowledged."""
         return len(self._sent) + len(self._waiting)
