@@ -187,6 +187,7 @@ class Answering:
             *(services.node_id, of.settings, of.base, of.supervisor, of.executors, services.left),
             *(of.readiness, of.state),
             members=of.membership.members if of.membership is not None else list,
+            notifications=of.egress.notifier.page,
         )
         metrics = MetricVerbs(
             *(verbs, console, services, of.membership),

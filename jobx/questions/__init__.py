@@ -60,7 +60,15 @@ from jobx.questions.inspection import (
     ReadProgress,
     WatchRequest,
 )
-from jobx.questions.nodes import CountHttp, GetMetrics, GetNode, GetReadiness, Hello, HttpCount
+from jobx.questions.nodes import (
+    CountHttp,
+    GetMetrics,
+    GetNode,
+    GetReadiness,
+    Hello,
+    HttpCount,
+    ListNotifications,
+)
 from jobx.questions.requests import (
     AwaitRequest,
     CancelRequest,

@@ -27,6 +27,10 @@ class GetNode(Question[views.NodeView], frozen=True, tag="node.status"):
     """The node."""
 
 
+class ListNotifications(Question[views.NotificationPage], frozen=True, tag="node.notifications"):
+    """What the node has told people."""
+
+
 class GetMetrics(Question[views.MetricsView], frozen=True, tag="node.metrics"):
     """What the node counted."""
 

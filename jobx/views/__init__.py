@@ -50,6 +50,12 @@ from jobx.views.nodes import (
     PeerView,
     ReadinessView,
 )
+from jobx.views.notifications import (
+    ChannelView,
+    NotificationPage,
+    NotificationView,
+    SendingView,
+)
 from jobx.views.requests import (
     JobCounts,
     Outcome,

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 #: a further field in the log, in what a node shows, and in what nodes send.
 CHANGES = {
     "__init__.py": ('__version__ = "1.0.0"', '__version__ = "1.1.0"'),
-    "questions/base.py": ("PROTOCOL: Final = 3", "PROTOCOL: Final = 4"),
+    "questions/base.py": ("PROTOCOL: Final = 4", "PROTOCOL: Final = 5"),
     "actors/request/events.py": (
         "may_wait: bool = False",
         'may_wait: bool = False; zone: str = "z"',

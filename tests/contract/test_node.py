@@ -55,6 +55,7 @@ from jobx.questions import (
     ListDeadLetters,
     ListEntities,
     ListInvocations,
+    ListNotifications,
     ListRequests,
     ListVersions,
     PutEntity,
@@ -259,6 +260,8 @@ def test_a_node_says_how_it_is(node: Asked) -> None:
     ready = node.ask(GetReadiness())
     assert (ready.state, ready.trouble) == ("running", None)
     assert node.ask(GetNode()).state == "running"
+    told = node.ask(ListNotifications())
+    assert told.told >= len(told.notifications)
     assert node.ask(GetActorTree(limit=1)).actors[0].name.startswith("Supervisor")
 
 
@@ -306,7 +309,7 @@ def test_every_question_has_a_view_for_its_answer() -> None:
 
 
 #: The protocol, and the CRC-32 of the fields of all questions that it has.
-SPOKEN: Final = (3, 2627316963)
+SPOKEN: Final = (4, 530512839)
 
 
 def test_a_change_of_a_question_changes_the_protocol() -> None:

@@ -67,7 +67,16 @@ class Site:
         """Return the pages of each kind."""
         failed, done = (f"request/w/{self.requests[name]}" for name in ("failed", "done"))
         return [
-            *("", "node", "actors", "requests/w", "workflow/w", "handler/w/each", "job/w/gated"),
+            *(
+                "",
+                "node",
+                "actors",
+                "notifications",
+                "requests/w",
+                "workflow/w",
+                "handler/w/each",
+                "job/w/gated",
+            ),
             *(failed, f"{failed}/tree", f"{failed}/invocation/m401"),
             *(f"{done}/timeline", f"{done}/invocations", f"{done}/result", "nowhere"),
         ]

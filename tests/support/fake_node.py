@@ -72,6 +72,7 @@ from jobx.questions import (
     GetMetrics,
     GetNode,
     GetReadiness,
+    ListNotifications,
     Question,
 )
 from jobx.views import (
@@ -79,6 +80,7 @@ from jobx.views import (
     CountedView,
     MetricsView,
     NodeView,
+    NotificationPage,
     Outcome,
     ReadinessView,
     View,
@@ -250,6 +252,7 @@ class FakeNode:
         self.state = "running"
         self.trouble: str | None = None
         self.notice: str | None = None
+        self.told = NotificationPage(node_id=_ID, told=0, channels=[], notifications=[])
         self.store = MemoryStore()
         texts.write(self.store)
         library, answers = Library(self.store), Answers()
@@ -326,6 +329,8 @@ class FakeNode:
             return CountedView(number=question.number)
         if isinstance(question, GetMetrics):
             return MetricsView(families=list(metric_views.counted(self.metrics)))
+        if isinstance(question, ListNotifications):
+            return self.told
         assert isinstance(question, GetNode)
         return VIEW
 

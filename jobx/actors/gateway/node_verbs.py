@@ -18,9 +18,9 @@ from jobx.actors.left_open import LeftOpen
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import Settings
-from jobx.questions import GetActorTree, GetNode, GetReadiness
+from jobx.questions import GetActorTree, GetNode, GetReadiness, ListNotifications
 from jobx.system import processes
-from jobx.views import ActorTree, NodeView, PeerView, ReadinessView
+from jobx.views import ActorTree, NodeView, NotificationPage, PeerView, ReadinessView
 
 #: Most actors in one answer, which takes about 10 ms of the loop.
 MAX_ACTORS: Final = 1000
@@ -40,6 +40,7 @@ class NodeVerbs:
         readiness: Whether it works.
         state: Returns whether it starts, runs or drains.
         members: Returns the nodes of its cluster.
+        notifications: Returns what was told to people.
         born: When it started, monotonic.
     """
 
@@ -52,11 +53,17 @@ class NodeVerbs:
     readiness: Readiness
     state: Callable[[], str]
     members: Callable[[], list[PeerView]]
+    notifications: Callable[[], NotificationPage]
     born: float = field(default_factory=time.monotonic)
 
     def table(self) -> Table:
         """Return what answers each kind of question."""
-        return {GetReadiness: self.ready, GetNode: self.status, GetActorTree: self.actors}
+        return {
+            GetReadiness: self.ready,
+            GetNode: self.status,
+            GetActorTree: self.actors,
+            ListNotifications: self.told,
+        }
 
     async def ready(self, _: GetReadiness) -> ReadinessView:
         """Return the state of the node, and its problems."""
@@ -81,6 +88,10 @@ class NodeVerbs:
             executors=self.executors.views(),
             members=self.members(),
         )
+
+    async def told(self, _: ListNotifications) -> NotificationPage:
+        """Return the last notifications, and how the channels are."""
+        return self.notifications()
 
     async def actors(self, asked: GetActorTree) -> ActorTree:
         """Return the oldest live actors as a tree."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.open_at_end import groups_then
 from jobx.actors.request.open_groups import groups
-from jobx.actors.request.standing import Group
+from jobx.actors.request.standing import MOST_SEEN, Group
 from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import Chunk
 from jobx.kv.requests import event_log
 from jobx.model import Failure, Plan
 from jobx.payload import Payload
@@ -87,9 +89,16 @@ class LogCauses:
         else:
             self._firsts[key] = First(kind, vertex, known.failure, known.retries + is_retried)
 
-    def left(self) -> list[Group]:
-        """Return what is open at the end of the log: nobody is at it."""
-        return groups(self._state, ()) if self._state is not None else []
+    def left(self, failed: str | None = None) -> list[Group]:
+        """Return what is open at the end of the log: nobody is at it.
+
+        Args:
+            failed: The invocation that failed for good, which is left out; None: there is none.
+        """
+        state = self._state
+        if state is None:
+            return []
+        return [one for group in groups(state, ()) if (one := _left(state, group, failed)).count]
 
     def first(self, ending: Failure) -> First | None:
         """Return the failure from which an end followed, if it is another one than the end.
@@ -108,6 +117,35 @@ class LogCauses:
             return True
         chunk = self._state.tree.chunk_of(first.vertex)
         return chunk is not None and not chunk.finished.overlaps(first.vertex, first.vertex + 1)
+
+
+def _left(state: RequestState, group: Group, failed: str | None) -> Group:
+    """Return a group of mappers without one that failed, named after the first of the others.
+
+    The log does not say which of them had been started: to the state all are ready.
+    """
+    if (group.cause, group.kind) != ("ready", "map") or not group.step:
+        return group
+    is_mapper = failed is not None and failed.startswith("m")
+    without = int(failed[1:]) if failed is not None and is_mapper else -1
+    others = (one for one in _unended(state, group.step) if one != without)
+    chunk = state.tree.chunk_of(without) if is_mapper else None
+    is_of_it = chunk is not None and chunk.step == group.step and _is_open(state, chunk, without)
+    return replace(group, vertex=next(others, group.vertex), count=group.count - is_of_it)
+
+
+def _unended(state: RequestState, step: str) -> Iterator[int]:
+    """Yield mappers of a step that have not ended, of the first chunks."""
+    for chunk in islice(state.tree.chunks.values(), MOST_SEEN):
+        gaps = chunk.finished.gaps(chunk.start, chunk.start + chunk.count)
+        for first, stop in gaps if chunk.step == step else ():
+            yield from (one for one in range(first, stop) if one not in state.tree.branches)
+
+
+def _is_open(state: RequestState, chunk: Chunk, vertex: int) -> bool:
+    is_finished = chunk.finished.overlaps(vertex, vertex + 1)
+    is_there = chunk.start <= vertex < chunk.start + chunk.count
+    return is_there and not is_finished and vertex not in state.tree.branches
 
 
 class _Size(Struct, array_like=True, frozen=True):

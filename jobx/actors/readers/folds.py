@@ -35,6 +35,9 @@ AT_ONCE: Final = 2
 #: Requests that are kept, and bytes of them.
 MOST: Final = 32
 MOST_BYTES: Final = 256 << 20
+#: A log that is read in parts keeps its place until nobody has asked for so long. Else two that do
+#: not fit together would each make the other begin anew, for ever.
+WANTED_S: Final = 20.0
 #: How long one question folds a log: for a view of what was read until then …
 PART_S: Final = 0.6
 #: … and before a caller who wants all of it is told to come again.
@@ -51,6 +54,14 @@ class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.columns: Fold | ViewFile | None = None
+        #: The last event, and until when the place is its own, monotonic.
+        self.as_of = -1
+        self.wanted_until = 0.0
+
+    def asked(self, columns: Columns, now: float) -> None:
+        """Note how far the log is read; its reader comes again for the rest."""
+        self.as_of = columns.as_of
+        self.wanted_until = now + WANTED_S if columns.reading is not None else 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -133,6 +144,7 @@ class Folds:
         until: float,
     ) -> V:
         columns = self._columns(store, key, request, entry, until)
+        entry.asked(columns, time.monotonic())
         if columns.is_done and not request.is_done:  # it ended meanwhile
             request = request_entity.get(store, *key[:2])
         return make(columns, request_view(request, []))
@@ -186,18 +198,29 @@ class Folds:
             return entry
 
     def _make_room(self, key: Key) -> None:
-        """Forget the requests that were asked for longest ago; ``key`` stays."""
+        """Forget requests if there are too many."""
         with self._lock:
-            found = self._entries.items()
-            size_bytes = sum(entry.size_bytes for _, entry in found)
-            for other, entry in list(found):
+            size_bytes = sum(entry.size_bytes for entry in self._entries.values())
+            for other in self._leaving(key):
                 if len(self._entries) <= MOST and size_bytes <= MOST_BYTES:
                     return
-                if other != key and entry.lock.acquire(blocking=False):
+                entry = self._entries[other]
+                if entry.lock.acquire(blocking=False):
                     size_bytes -= entry.size_bytes
                     del self._entries[other]
                     entry.leave()
                     entry.lock.release()
+
+    def _leaving(self, key: Key) -> list[Key]:
+        """Return the requests that are forgotten, in this order; ``key`` was asked for just now.
+
+        First those that were asked for longest ago. Then, of logs that are read in parts, those of
+        which least is read: so the one that is farthest is read to its end.
+        """
+        now, entries = time.monotonic(), self._entries
+        begun = [one for one in entries if entries[one].wanted_until > now]
+        others = [one for one in entries if one not in begun and one != key]
+        return [*others, *sorted(begun, key=lambda one: (entries[one].as_of, one != key))[:-1]]
 
 
 def _of_whole(make: Make[V], columns: Columns, request: RequestView) -> V:

@@ -54,6 +54,7 @@ _SHOWN: Final = (
     *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
     *(views.TimelineView, views.RequestCounts, views.WatchView),
     *(views.ActorSummary, views.ActorPage, views.ActorDetail, views.ActorTrace),
+    views.NotificationPage,
     *(views.DeadLetterPage, views.ActorDump, views.ActorTold),
     *(model.Workflow, model.Job, model.Step, model.Handler),
 )

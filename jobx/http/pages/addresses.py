@@ -33,6 +33,7 @@ PAGES: Final = (
     Page("get", f"{ROOT}/", overview.overview, ("after",)),
     Page("get", f"{ROOT}/static/{{name}}", ui.send_file),
     Page("get", f"{ROOT}/node", node.node),
+    Page("get", f"{ROOT}/notifications", node.notifications),
     Page("get", f"{ROOT}/actors", node.actors, node.FILTERS),
     Page("get", f"{ROOT}/actor", node.actor, ("address", "node")),
     Page("get", f"{ROOT}/requests/{{workflow}}", requests.list_page, requests.FILTERS),

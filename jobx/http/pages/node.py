@@ -16,6 +16,7 @@ from jobx.questions import (
     GetReadiness,
     ListActors,
     ListDeadLetters,
+    ListNotifications,
 )
 
 #: Parameters of the page of actors.
@@ -29,6 +30,12 @@ async def node(ui: Ui, req: Request, resp: Response) -> None:
     """Answer with the node and its executors."""
     ready = await ui.node.call(GetReadiness())
     ui.send(req, resp, "node.html", node=await ui.node.call(GetNode()), ready=ready)
+
+
+async def notifications(ui: Ui, req: Request, resp: Response) -> None:
+    """Answer with what the node has told people."""
+    page = await ui.node.call(ListNotifications())
+    ui.send(req, resp, "notifications.html", page=page)
 
 
 async def actors(ui: Ui, req: Request, resp: Response) -> None:

@@ -9,7 +9,7 @@ import jobx
 from jobx.errors import DeadlineExceeded, Draining, Unavailable
 from jobx.http.resources.site import Site
 from jobx.http.writing import results
-from jobx.questions import GetActorTree, GetNode, GetReadiness
+from jobx.questions import GetActorTree, GetNode, GetReadiness, ListNotifications
 
 #: How long readiness waits for the node.
 READY_S = 2.0
@@ -49,6 +49,11 @@ async def ready(site: Site, _: Request, resp: Response) -> None:
 async def node_status(site: Site, _: Request, resp: Response) -> None:
     """Answer with the node's state."""
     results.send_json(resp, await site.node.call(GetNode()))
+
+
+async def notifications(site: Site, _: Request, resp: Response) -> None:
+    """Answer with what the node has told people."""
+    results.send_json(resp, await site.node.call(ListNotifications()))
 
 
 async def actors(site: Site, _: Request, resp: Response) -> None:

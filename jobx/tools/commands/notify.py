@@ -14,9 +14,12 @@ from urllib.parse import parse_qsl
 
 import click
 
+from jobx import amounts
 from jobx.actors.egress import signing
+from jobx.questions import ListNotifications
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
+from jobx.views import NotificationPage, NotificationView, SendingView
 
 #: Largest accepted body.
 MAX_BODY_BYTES: Final = 16 << 20
@@ -65,6 +68,42 @@ def listen(call: Call, host: str, port: int, key: str | None) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             return
+
+
+@command(notify, "list", example="notify list")
+def list_told(call: Call) -> None:
+    """Show what the node told last, to whom, and what is tried again."""
+    with call.gateway() as gateway:
+        page = gateway.call(ListNotifications())
+    if call.as_json:
+        render.say_json(page)
+    else:
+        say_told(page)
+
+
+def say_told(page: NotificationPage) -> None:
+    """Write the last notifications, newest first, and the channels."""
+    rows = (
+        (render.instant(one.at), one.level, one.kind, one.count, one.subject, _ways(one))
+        for one in page.notifications
+    )
+    render.say_table(("at", "level", "kind", "count", "subject", "to"), rows)
+    if page.held_back:
+        render.say(f"{amounts.count(page.held_back, 'repeat')} told within a minute")
+    channels = ((one.name, one.level, one.waiting, one.lost, one.to) for one in page.channels)
+    render.say_table(("channel", "from level", "waiting", "lost", "to"), channels)
+
+
+def _ways(one: NotificationView) -> str:
+    """Return how far a notification is, by each channel."""
+    return "; ".join(_way(sent) for sent in one.sent) or "nobody: below the levels of all channels"
+
+
+def _way(sent: SendingView) -> str:
+    text = f"{sent.channel} {sent.state}"
+    if sent.next_at is not None:
+        text += f", next at {render.instant(sent.next_at)}"
+    return f"{text}: {sent.error}" if sent.error else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,11 @@ class HttpChannel:
         self._target = outbound.check("notify.http_url", settings.notify.http_url)
         self._is_form = settings.notify.http_format == "mr"
 
+    @property
+    def origin(self) -> str:
+        """Who gets them; the rest of the address may be a secret."""
+        return self._target.origin
+
     def send(self, message: Message) -> None:
         """Post a message."""
         body = _form(message) if self._is_form else msgspec.json.encode(_fields(message))

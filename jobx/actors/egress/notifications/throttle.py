@@ -75,6 +75,11 @@ class Throttle:
         """Return when to call ``due`` next, None for never."""
         return self._ends[0][0] if self._ends else None
 
+    @property
+    def held_back(self) -> int:
+        """Number of notifications that go out later."""
+        return sum(window.last.count for window in self._windows.values() if window.last)
+
     def flush(self) -> list[Notification]:
         """Return everything that was held back, and forget it."""
         messages = [window.last for window in self._windows.values() if window.last]

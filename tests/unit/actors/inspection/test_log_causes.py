@@ -70,3 +70,23 @@ def test_what_a_log_leaves_open_is_counted() -> None:
 
 def test_a_log_without_a_plan_leaves_nothing_known_open() -> None:
     assert LogCauses().left() == []
+
+
+@pytest.mark.parametrize(
+    ("ended", "failed_one", "left"),
+    [
+        ([done(1, 1)], None, [("ready", 2, 3)]),
+        ([done(1, 1), done(1, 3)], None, [("ready", 2, 2)]),
+        ([done(1, 1)], "m2", [("ready", 3, 2)]),
+        ([done(1, 1)], "m4", [("ready", 2, 2)]),
+        ([done(1, 1), done(1, 2), done(1, 3)], "m4", []),
+        ([done(1, 1)], "r0", [("ready", 2, 3)]),
+        ([done(1, 1)], "m99", [("ready", 2, 3)]),
+    ],
+)
+def test_what_is_left_open_is_named_after_the_first_that_had_not_ended(
+    ended: list[Event], failed_one: str | None, left: list[tuple[str, int, int]]
+) -> None:
+    groups = causes(*ended).left(failed_one)
+    found = [(one.cause, one.vertex, one.count) for one in groups if one.cause != "children"]
+    assert found == left

@@ -274,6 +274,45 @@ def test_least_used_folds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(kept._entries) == [("w", "s", 2.0)]
 
 
+def test_two_logs_that_do_not_fit_together_are_both_read_to_their_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(folds, "MOST_BYTES", 0)
+    monkeypatch.setattr(folds, "WANTED_S", 1e9)
+    kept, logs = Folds(part_s=-1.0), [long_log(), long_log()]
+    asked = [SUMMARY, questions.GetSummary(workflow="w", request_id="s")]
+    other = model.Request(
+        workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=1.0
+    )
+    store = logs[1].store
+    store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
+    store.commit([
+        Put(keys.event("w", "s", number), body)
+        for number, body in event_log.bodies(store, "w", "r")
+    ])  # fmt: skip
+    stores = [logs[0].store, store]
+    left, turns = {0, 1}, 0
+    while left:
+        turns += 1
+        assert turns <= 12
+        for one in sorted(left):
+            if kept.view(stores[one], asked[one], summarize).reading is None:
+                left.discard(one)
+
+
+def test_log_that_nobody_reads_on_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "MOST_BYTES", 0)
+    monkeypatch.setattr(folds, "WANTED_S", -1.0)
+    requests, kept = long_log(), Folds(part_s=-1.0)
+    assert kept.view(requests.store, SUMMARY, summarize).reading is not None
+    other = model.Request(
+        workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=2.0
+    )
+    requests.store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
+    kept.view(requests.store, questions.GetSummary(workflow="w", request_id="s"), summarize)
+    assert list(kept._entries) == [("w", "s", 2.0)]
+
+
 def test_runs_of_siblings_are_one_line_and_failed_ones_are_alone() -> None:
     requests = Requests(3000)
     requests.done(1, 999)

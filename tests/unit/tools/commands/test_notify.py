@@ -3,9 +3,12 @@ from __future__ import annotations
 import socket
 import threading
 
+import msgspec
 import pytest
 
+from jobx.tools.commands import notify
 from jobx.tools.commands.notify import Arrival, Listener, _decoded
+from jobx.views import ChannelView, NotificationPage, NotificationView, SendingView
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "²", "-1", "1_0", ""])
@@ -52,3 +55,34 @@ def _post(port: int, length: str, body: bytes) -> str:
     with socket.create_connection(("127.0.0.1", port), 60) as connection:
         connection.sendall(head + body)
         return connection.recv(100).split()[1].decode()
+
+
+def test_list_says_what_was_told_to_whom_and_what_is_tried_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sent = [
+        SendingView(channel="log", to="the log of the node", state="sent", attempts=1),
+        SendingView(
+            channel="http", to="http://h", state="retrying", attempts=2, next_at=1e9, error="no"
+        ),
+    ]
+    told = NotificationView(
+        at=1e9,
+        kind="request.failed",
+        level="error",
+        count=3,
+        subject="it broke",
+        text="",
+        sent=sent,
+    )
+    page = NotificationPage(
+        node_id="n",
+        told=1,
+        held_back=2,
+        channels=[ChannelView(name="http", to="http://h", level="info", waiting=1)],
+        notifications=[told, msgspec.structs.replace(told, sent=[])],
+    )
+    notify.say_told(page)
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("it broke", "http retrying, next at", ": no", "nobody", "2 repeats", "http://h"):
+        assert part in text
