@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.clusters import Cluster, cluster, executing
-from tests.support.authoring import WORKFLOW, define
+from tests.cluster.clusters import Cluster, cluster
+from tests.support.authoring import WORKFLOW
 from tests.support.etcd import Etcd
 from tests.support.served import Answer, Served
 from tests.support.waiting import eventually
@@ -135,57 +135,3 @@ def test_a_client_key_is_one_request_at_all_nodes(two: Cluster) -> None:
     ]
     assert [answer().pairs for answer in answers] == [TOTAL, TOTAL]
     assert len({answer().request_id for answer in answers}) == 1
-
-
-#: Maps numbers to mappers that wait for a file.
-SPREAD = """
-def handler(arguments):
-    yield Map("each")
-    for number in range(8):
-        yield number, arguments["gate"]
-"""
-GATED = """
-import os, time
-def handler(key, value):
-    yield Return()
-    while not os.path.exists(value):
-        time.sleep(0.01)
-    yield "n", 1
-"""
-
-
-def test_a_request_ends_though_all_that_it_is_made_of_is_deleted_at_another_node(
-    two: Cluster, tmp_path: Path
-) -> None:
-    a, b = two.nodes["a"], two.nodes["b"]
-    handlers, steps = {"fan": SPREAD, "each": GATED}, {"s": ("fan", "sum"), "each": ("each", "sum")}
-    define(tmp_path, handlers, steps, "brief")
-
-    def ask(node: Served, method: str, path: str, body: Any = None) -> Answer:
-        return node.ask(method, path, body, 60.0, {"Prefer": "respond-async"})
-
-    posted = eventually(
-        lambda: _accepted(ask(a, "POST", "/job/brief/s", arguments(tmp_path))), 60.0
-    )
-    eventually(lambda: executing(a) or executing(b), 60.0)
-    parts = [f"job/{one}" for one in steps] + [f"step/{one}" for one in steps]
-    parts += ["handler/fan", "handler/each", "handler/sum"]
-    assert [ask(b, "DELETE", f"/workflow/brief/{part}").status for part in parts] == [204] * 7
-    assert ask(b, "DELETE", "/workflow/brief?force=true").status == 409
-    eventually(lambda: ask(a, "POST", "/job/brief/s", arguments(tmp_path)).status == 404)
-
-    (tmp_path / "gate").touch()
-    path = f"/request/brief/{posted.request_id}/result"
-    assert b.ask("GET", path, None, 90.0, {"Prefer": "wait=60"}).pairs == [["n", 8]]
-    # Until node a knew of the deletions, it took more requests; these end, too.
-    eventually(lambda: ask(b, "DELETE", "/workflow/brief?force=true").status == 200)
-    eventually(lambda: ask(a, "GET", "/workflow/brief").status == 404)
-
-
-def arguments(folder: Path) -> dict[str, Any]:
-    return {"arguments": {"gate": str(folder / "gate")}}
-
-
-def _accepted(answer: Answer) -> Answer | None:
-    """Return the answer, unless the node does not know the workflow yet."""
-    return answer if answer.status == 202 else None

@@ -351,7 +351,8 @@ class Peers:
         foreign = self._pool.foreign()
         if self._is_closed or not (self._up or foreign):
             return
-        load, now = self._load(), self._scheduler.now()
+        load = self._load()._replace(is_divisible=self._pool.is_divisible)
+        now = self._scheduler.now()
         self._name_unmet(foreign, now)
         needed = self._recent(now).union(foreign)
         used = {lane: self.bridge.children(lane) for lane in self._up}
@@ -406,12 +407,13 @@ class Peers:
         return load._replace(slots=load.slots - self._pool.kept)
 
     def _load(self) -> NodeLoad:
+        """Return the load, without what takes long to find: whether it is divisible."""
         own, lent = self._pool.own_waiting, 0
         for owners in self._pool.owners():
             hosted = [self.bridge.is_hosted(owner) for owner in owners]
             own += len(hosted) - sum(hosted)
             lent += hosted[0]
-        return NodeLoad(self._pool.own_slots, own, self._pool.is_divisible, lent)
+        return NodeLoad(self._pool.own_slots, own, lent=lent)
 
 
 def _other_version(record: NodeRecord) -> str:

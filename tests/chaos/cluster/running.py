@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 _SETTLE_S: Final = 120.0
 #: Prefixes of keys of which there is one for each node or store, or that sweeps remove much later.
-_STAYS: Final = ("lives/", "store_id", "blobs_place", "cluster", "code/", "plans/")
+_STAYS: Final = ("lives/", "store_id", "indexed", "blobs_place", "cluster", "code/", "plans/")
 #: Leases of a node that runs; that of sweeps runs out later.
 _SWEEPS: Final = "sweeps"
 _RUNS: Final = ("nodes/", _SWEEPS)

@@ -34,7 +34,7 @@ _CLOSE_S: Final = 15.0
 #: How long a blob folder that has no request may stay: 60 rounds of the janitor, some of them slow.
 ORPHANS_S: Final = 900.0
 #: Prefixes of keys of which there is one for each node or store.
-_STAYS: Final = ("lives/", "store_id")
+_STAYS: Final = ("lives/", "store_id", "indexed")
 
 
 class Soak(BaseSoak):
