@@ -7,9 +7,12 @@ each answer. ``tests/integration/test_situations.py`` has those of one node.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,14 @@ from tests.support import nsq
 from tests.support.authoring import GATED, WORKFLOW, define
 from tests.support.disks import small_disk
 from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
+from tests.support.proxy import proxy
 from tests.support.served import Served, served
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
+
+#: How long a web worker waits for its node; a machine may be slow.
+ANSWER_S = 30.0
 
 
 @pytest.fixture
@@ -94,6 +101,66 @@ def test_a_peer_that_is_killed_or_stopped(nodes: tuple[Cluster, Served, Served],
         if how == "stopped":
             signal_all(b, signal.SIGCONT)
     assert a.get(request_id, "/result", Prefer="wait=120").status == 200
+
+
+def test_a_peer_that_is_cut_off(
+    tmp_path: Path, own_etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        found = stack.enter_context(cluster(nsq.KINDS[0], tmp_path, own_etcd, monkeypatch))
+        store, broker = os.environ["JOBX_STORE_URL"], found.broker.address
+        ways = [
+            stack.enter_context(proxy(server_of(address), remembers=False))
+            for address in (store, broker)
+        ]
+        a = found.start("a", JOBX_NODE_EXECUTORS="1")
+        b = found.start(
+            "b",
+            JOBX_NODE_EXECUTORS="2",
+            JOBX_STORE_URL=replaced(store, ways[0].server),
+            JOBX_BRIDGE_NSQD=replaced(broker, ways[1].server),
+        )
+        request_id = spread(a)
+        own = b.post("gate", {"gate": str(tmp_path / "gate")}, Prefer="respond-async").request_id
+        for way in ways:
+            way.is_deaf = True
+        view = until(a, request_id, "has not answered since")
+        answers = {
+            "of a at a": said_in(a, request_id),
+            "of b at a": said_in(a, own),
+            "of b at b": said_in(b, own),
+            "of a at b": said_in(b, request_id),
+        }
+        sys.stdout.write("".join(f"{who}: {what}\n" for who, what in answers.items()))
+        assert view["groups"][0]["node_id"] == "b"
+        until(a, own, "taken over from node b, from event ")
+        for way in ways:
+            way.is_deaf = False
+        (tmp_path / "gate").touch()
+        for one in (request_id, own):
+            assert a.get(one, "/result", Prefer="wait=120").status == 200
+
+
+def said_in(node: Served, request_id: str) -> str:
+    """Return what a node says in the time that an answer may take, and how long it took."""
+    began = time.monotonic()
+    answer = node.get(request_id, "/explain")
+    took_s = time.monotonic() - began
+    assert took_s < ANSWER_S, answer
+    said = answer.body.get("says") or answer.body.get("detail")
+    return f"{answer.status} in {took_s:.1f} s: {said}"
+
+
+def server_of(address: str) -> str:
+    """Return the server of an address."""
+    found = re.search(r"[^/]+:[0-9]+", address)
+    assert found is not None, address
+    return found[0]
+
+
+def replaced(address: str, server: str) -> str:
+    """Return an address with another server."""
+    return re.sub(r"[^/]+:[0-9]+", server, address, count=1)
 
 
 def test_an_nsqd_that_is_down(nodes: tuple[Cluster, Served, Served]) -> None:

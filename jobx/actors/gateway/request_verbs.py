@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -136,9 +135,14 @@ class Verbs:
         if found.request.state != "running" or not found.request.as_stored:
             return found
         request = await self.finder.read(request_entity.get, *key_of(asked))
-        with suppress(JobxError):
+        if not self.finder.elsewhere.may_ask(request):
+            return found
+        try:
             return await self.finder.elsewhere.explain(asked, request)
-        return found
+        except JobxError as error:  # it is what the request waits for
+            why = error.reason if isinstance(error, Unavailable) else str(error)
+            why = why.removeprefix(f"{self.finder.elsewhere.where(request)}: ")
+            return replace(found, says=f"{found.says}: {why}")
 
     async def explain_here(self, asked: questions.ExplainRequest) -> views.ExplainView:
         """Return why a request is where it is, as far as this node knows."""

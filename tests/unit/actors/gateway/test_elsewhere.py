@@ -17,7 +17,7 @@ from jobx.kv import keys
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Put
 from jobx.kv.store import Store as Stored
-from jobx.questions import AwaitRequest, CancelRequest, GetRequest, Question
+from jobx.questions import AwaitRequest, CancelRequest, ExplainRequest, GetRequest, Question
 from jobx.views import Outcome, RequestView
 from tests.support import texts
 from tests.support.fake_node import FakeNode
@@ -89,6 +89,15 @@ def test_a_request_is_shown_as_it_is_stored_if_its_node_does_not_say_more(
 def test_a_silent_node_is_named() -> None:
     expected = f"request {OPEN.request_id} is coordinated by node a: {SILENT.reason}"
     assert ask(GET, Asked(SILENT)).as_stored == expected
+
+
+def test_why_a_request_waits_names_a_node_that_does_not_say_it() -> None:
+    node = FakeNode(ask=Asked(SILENT))
+    write(node.store, OPEN)
+    view = asyncio.run(node.call(ExplainRequest(**NAMES)))
+    assert view.says.startswith(f"request {OPEN.request_id} is coordinated by node a")
+    assert view.says.endswith(f": {SILENT.reason}")
+    assert view.helps == "jobx cluster status"
 
 
 def test_an_end_that_came_while_its_node_was_asked_is_shown() -> None:
