@@ -23,13 +23,14 @@ from jobx.actors.readers.process import Bounds, ProcessReader
 from jobx.config import NodeSettings, Settings
 from jobx.errors import NotFound, StoreRefused, Unavailable
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.folder_lock import FolderLock
 from jobx.kv.opening import open_store
 from jobx.kv.sqlite.read_only import ReadOnlySqlite
 from jobx.kv.store import Put
 from jobx.system.processes import is_stopped
-from tests.support.authoring import ANSWER, WORKFLOW
-from tests.support.live_node import Start
-from tests.support.processes import alive
+from tests.support.authoring import ANSWER, WORKFLOW, define
+from tests.support.live_node import Start, live_node
+from tests.support.processes import alive, descendants, words
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +160,25 @@ def test_reader_that_is_being_started_is_ended_with_the_others(settings: Setting
             await asked
 
     run(settings, ask, Bounds(question_s=600.0))
+
+
+def test_the_data_folder_is_free_once_no_reader_reads_in_it_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers, reads, release = list[int](), list[bool](), FolderLock.release
+
+    def note(lock: FolderLock) -> None:
+        reads.extend(map(alive, readers))
+        release(lock)
+
+    monkeypatch.setattr(FolderLock, "release", note)
+    define(tmp_path, {"answer": ANSWER}, {"answer": ("answer", "sum")})
+    with live_node(tmp_path) as node:
+        with pytest.raises(NotFound):
+            node.ask("request.trace", **ABSENT)
+        readers += (pid for pid in descendants(os.getpid()) if process.MODULE in words(pid))
+        os.kill(readers[0], signal.SIGSTOP)  # it is in the middle of its work
+    assert reads == [False]
 
 
 @pytest.mark.parametrize("is_stopped_first", [False, True])
