@@ -17,8 +17,7 @@ TESTS = (
     "tests/unit/test_key_hashes.py",
     "tests/unit/test_value_rules.py",
     "tests/unit/test_values.py",
-    *(f"tests/unit/handlers/{room}" for room in ("blobs", "execution", "pairs")),
-    "tests/unit/handlers/scope/test_arguments.py",
+    *(f"tests/unit/handlers/{room}" for room in ("blobs", "execution", "pairs", "scope")),
     "tests/integration/test_executor.py",
     "tests/integration/test_node_handlers.py",
 )
