@@ -24,6 +24,7 @@ COMPILED = (
     "handlers/execution/inputs",
     "handlers/scope/invocation",
     "handlers/execution/suspended",
+    "handlers/pairs/ascending",
     "handlers/pairs/checking",
     "handlers/pairs/columns",
     "handlers/pairs/held",

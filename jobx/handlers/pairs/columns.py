@@ -7,11 +7,11 @@ no list is made for each key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from jobx import values
-from jobx.values import Pair
+from jobx.values import Key, Pair, Value
 
 #: Most pairs of a block, and its most bytes; runs of fewer keys have no blocks.
 BLOCK: Final = 256
@@ -69,6 +69,11 @@ class Packer:
             return
         for start in range(0, len(block.items), BLOCK):
             yield self.pack(block.items[start : start + BLOCK])
+
+
+def singles(keys: Iterable[Key], column: Iterable[Value]) -> Iterator[tuple[Key, list[Value]]]:
+    """Yield keys, each with a list of its value; no Python runs for each."""
+    return zip(keys, map(list, zip(column, strict=True)), strict=True)
 
 
 def block_of(found: Sequence[list[Any]]) -> Block:

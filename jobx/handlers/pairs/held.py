@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import msgspec
 
 from jobx import values
 from jobx.handlers.failures import Misuse, shorten
+from jobx.handlers.pairs.ascending import Ascending, Columns
 from jobx.handlers.pairs.checking import (
     SHORT,
     SLICE,
@@ -18,10 +19,10 @@ from jobx.handlers.pairs.checking import (
     checked,
     no_pair,
 )
-from jobx.handlers.pairs.columns import BLOCK, Block
-from jobx.handlers.pairs.ordering import BY_KEY, are_distinct, is_ascending, ordered
+from jobx.handlers.pairs.columns import BLOCK, Block, singles
+from jobx.handlers.pairs.ordering import are_distinct, is_ascending, ordered
 from jobx.key_hashes import HashCounts
-from jobx.values import Key, Pair, Value
+from jobx.values import Key, Value
 
 #: Approximate memory of a short value.
 VALUE_BYTES: Final = 64
@@ -29,7 +30,6 @@ VALUE_BYTES: Final = 64
 KEY_BYTES: Final = 200
 #: In place of the value of a key that has several.
 _SEVERAL: Final = object()
-_PAIR: Final = 2
 #: Packs what is plain, quicker than ``values.pack`` does.
 PLAIN: Final = msgspec.msgpack.Encoder()
 
@@ -37,30 +37,27 @@ PLAIN: Final = msgspec.msgpack.Encoder()
 class Held:
     """Pairs in memory, which can be iterated more than once: keys with lists of their values.
 
-    Plain pairs whose keys ascend, as they do behind a reducer whose input is sorted, stay as they
-    are. All others are in a dict. Most keys of large results have one value, for which no list is
-    made there.
+    Plain pairs whose keys ascend, as they do behind a reducer whose input is sorted, are in two
+    columns. All others are in a dict. Most keys of large results have one value, for which no list
+    is made there.
 
     Attributes:
         size_bytes: Estimated memory.
     """
 
     __slots__ = (
+        "_ascending",
         "_hashes",
         "_is_plain",
-        "_is_sorted",
         "_lists",
         "_names",
         "_one",
-        "_pairs",
         "size_bytes",
     )
 
     def __init__(self) -> None:
-        #: Pairs whose keys are all text or all integers; if there are any, ``_one`` is empty.
-        self._pairs: list[Any] = []
-        #: Whether their keys ascend.
-        self._is_sorted = True
+        #: If there are any, ``_one`` is empty.
+        self._ascending = Ascending()
         #: The value of a key, or _SEVERAL if those are in ``_lists``, by the key's identity.
         self._one: dict[Any, Any] = {}
         self._lists: dict[Any, list[Value]] = {}
@@ -93,11 +90,13 @@ class Held:
             key: _SEVERAL if len(listed) > 1 else listed[0] for key, listed in lists.items()
         }
         if is_plain and not held._lists and is_ascending(list(lists)):
-            held._pairs, held._one = list(held._one.items()), {}
+            if lists:
+                held._ascending = Ascending(_columns(held._one))
+            held._one = {}
         return held
 
     def __bool__(self) -> bool:
-        return bool(self._pairs or self._one)
+        return bool(self._ascending.parts or self._one)
 
     def take(self, yielded: Iterator[object], first: int) -> tuple[int, bool]:
         """Take the next pairs; return how many, and whether there may be more.
@@ -108,56 +107,21 @@ class Held:
             Misuse: Something is not a pair, or has an invalid key or value, or too many keys have
                 the same hash.
         """
-        pairs, keys = len(self._pairs), len(self._pairs) + len(self._one)
+        ascending = self._ascending
+        pairs, keys = len(ascending), len(ascending) + len(self._one)
         part = islice(yielded, SLICE)
-        is_ascending = self._is_sorted and not self._one
-        others = self._take_ascending(part) if is_ascending else part
-        count, weight_bytes = len(self._pairs) - pairs, 0
+        may_ascend = not self._one and len(ascending.parts) <= 1
+        others = ascending.take(part) if may_ascend else part
+        count, weight_bytes = len(ascending) - pairs, 0
         is_more = count == SLICE
         if others is not None:
             self._scatter()
             more, weight_bytes = self._take_any(others, first + count)
             count += more
             is_more = count == SLICE or weight_bytes > SLICE_BYTES
-        keys = len(self._pairs) + len(self._one) - keys
+        keys = len(self._ascending) + len(self._one) - keys
         self.size_bytes += count * VALUE_BYTES + keys * KEY_BYTES + weight_bytes
         return count, is_more
-
-    def _take_ascending(self, yielded: Iterator[object]) -> Iterator[object] | None:
-        """Take plain pairs as long as their keys ascend; return the others, if there are any.
-
-        A pair is plain if it is a short key and a number or short text, as most are. The loop
-        recognises those without a call for each, since there may be millions.
-        """
-        pairs = self._pairs
-        ascending, last = (type(pairs[-1][0]), pairs[-1][0]) if pairs else (None, None)
-        for pair in yielded:
-            if type(pair) is tuple and len(pair) == _PAIR:
-                key, value = pair
-                kind, key_kind = type(value), type(key)
-                if (
-                    (
-                        (key_kind is ascending and key > last)
-                        or (ascending is None and (key_kind is str or key_kind is int))
-                    )
-                    and (
-                        len(key) < SHORT and key.isascii()
-                        if key_kind is str
-                        else key.bit_length() <= SMALL_BITS
-                    )
-                    and (
-                        (kind is int and value.bit_length() <= SMALL_BITS)
-                        or (kind is str and len(value) < SHORT and value.isascii())
-                        or (kind is float and value == value)  # noqa: PLR0124 - not NaN
-                        or kind is bool
-                        or value is None
-                    )
-                ):
-                    pairs.append(pair)
-                    ascending, last = key_kind, key
-                    continue
-            return chain((pair,), yielded)
-        return None
 
     def _take_any(self, yielded: Iterator[object], first: int) -> tuple[int, int]:
         """Take pairs into the dict, plain ones in the loop; return how many, and their weight.
@@ -234,19 +198,19 @@ class Held:
 
     def _scatter(self) -> None:
         """Put the pairs into the dict."""
-        pairs = self._pairs
-        if pairs:
-            self._pairs = []
-            if self._is_sorted:
-                self._one.update(pairs)
+        parts = self._ascending.parts
+        if parts:
+            self._ascending = Ascending()
+            if len(parts) == 1:
+                self._one.update(zip(*parts[0], strict=True))
             else:
-                self._is_sorted = True
-                self._spread(pairs)
+                self._spread(parts)
 
-    def _spread(self, pairs: list[Any]) -> None:
+    def _spread(self, parts: Iterable[Columns]) -> None:
         """Put plain pairs into the dict, behind what is there."""
         one, lists = self._one, self._lists
         listed_under = lists.get
+        pairs = chain.from_iterable([zip(*part, strict=True) for part in parts])
         for key, value in pairs:
             listed = listed_under(key)
             if listed is not None:
@@ -269,17 +233,16 @@ class Held:
                 return False
         self._is_plain &= other._is_plain
         self.size_bytes += other.size_bytes
-        pairs, more = self._pairs, other._pairs
-        if not pairs and not self._one:
-            self._pairs, self._is_sorted = more, other._is_sorted
+        ascending, more = self._ascending, other._ascending
+        if not self:
+            self._ascending = more
             self._one, self._lists, self._names = other._one, other._lists, other._names
-        elif len(pairs) > BLOCK < len(more) and _kind(pairs) is _kind(more):
-            self._is_sorted = False
-            pairs += more
+        elif len(ascending) > BLOCK < len(more) and ascending.kind is more.kind:
+            ascending.parts += more.parts
         else:
             self._scatter()
-            if more:
-                self._spread(more)
+            if more.parts:
+                self._spread(more.parts)
             else:
                 self._absorb_dict(other)
         return True
@@ -310,13 +273,13 @@ class Held:
 
     def __iter__(self) -> Iterator[tuple[Key, list[Value]]]:
         """Yield the keys in the order of their arrival, each with all its values."""
-        if self._pairs and not self._is_sorted:
-            self._scatter()
-        if self._pairs:
-            return _listed(self._pairs)
+        parts = self._ascending.parts
+        if len(parts) == 1:
+            return singles(*parts[0])
+        self._scatter()
         one, lists, names = self._one, self._lists, self._names
         if not lists and not names:
-            return _listed(one.items())
+            return singles(one.keys(), one.values())
         if not names:
             return (
                 (key, lists[key] if value is _SEVERAL else [value]) for key, value in one.items()
@@ -328,20 +291,19 @@ class Held:
 
     def in_order(self) -> Block:
         """Return the keys in order, each with all its values."""
-        if self._pairs and not self._is_sorted:
-            self._pairs.sort(key=BY_KEY)
-            self._is_sorted = are_distinct(self._pairs)
-            if not self._is_sorted:
-                self._scatter()
-        if self._pairs:
-            return Block(self._pairs, True)
+        parts = self._ascending.parts
+        if parts:
+            pairs = self._ascending.in_order()
+            if len(parts) == 1 or are_distinct(pairs):
+                return Block(pairs, True)
+            self._scatter()
         if not self._lists:
             return Block(ordered(self._one, self._names), True)
         lists = self._lists
-        listed = {
+        groups = {
             key: lists[key] if value is _SEVERAL else [value] for key, value in self._one.items()
         }
-        return Block(ordered(listed, self._names), False)
+        return Block(ordered(groups, self._names), False)
 
     def packed(self, pack: Callable[[object], bytes]) -> bytes:
         """Return the keys with their values, packed, in no order.
@@ -351,17 +313,11 @@ class Held:
         """
         if not self._is_plain:
             return pack(self.in_order().listed())
-        if self._lists or len(self._pairs) + len(self._one) <= BLOCK:
+        if self._lists or len(self._ascending) + len(self._one) <= BLOCK:
             return PLAIN.encode(dict(self))
-        keys, column = zip(*(self._pairs or self._one.items()), strict=True)
+        keys, column = self._ascending.columns() if self._ascending.parts else _columns(self._one)
         return PLAIN.encode([(len(keys), keys, column)])
 
 
-def _kind(pairs: list[Pair]) -> type:
-    return type(pairs[0][0])
-
-
-def _listed(pairs: Collection[Pair]) -> Iterator[tuple[Key, list[Value]]]:
-    if len(pairs) <= BLOCK:
-        return iter([(key, [value]) for key, value in pairs])  # quicker than a generator
-    return ((key, [value]) for key, value in pairs)
+def _columns(held: Mapping[Any, Any]) -> Columns:
+    return list(held), list(held.values())

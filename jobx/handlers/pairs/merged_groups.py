@@ -10,9 +10,9 @@ from jobx import values
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_merger, run_reader
 from jobx.handlers.pairs.checking import UNPACKED
-from jobx.handlers.pairs.columns import Block
+from jobx.handlers.pairs.columns import Block, singles
 from jobx.handlers.pairs.held import VALUE_BYTES
-from jobx.handlers.pairs.ordering import are_distinct, ordered
+from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY, are_distinct, ordered
 from jobx.handlers.pairs.run_writer import SMALL
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.key_hashes import LEAST_SHARED, HashCounts
@@ -100,7 +100,7 @@ class Merged:
                 last = None
             if last is None and block.are_pairs and are_distinct(block.items):
                 key, value = block.items.pop()
-                yield ((key, [value]) for key, value in block.items)
+                yield singles(map(BY_KEY, block.items), map(OF_KEY, block.items))
                 last = _Gathered(key, self._spill_bytes)
                 last.add([value])
                 continue

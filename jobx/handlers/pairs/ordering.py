@@ -13,6 +13,8 @@ from jobx.values import Key
 T = TypeVar("T")
 
 BY_KEY: Final = operator.itemgetter(0)
+#: What is held of a key.
+OF_KEY: Final = operator.itemgetter(1)
 
 
 def ordered(held: Mapping[Any, T], names: Mapping[Any, Key]) -> list[tuple[Key, T]]:

@@ -7,7 +7,6 @@ order. That is several times faster than a heap with a Python comparison per ite
 
 from __future__ import annotations
 
-import operator
 import tempfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Final
 from jobx import values
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs.columns import Block
-from jobx.handlers.pairs.ordering import BY_KEY
+from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY
 from jobx.handlers.pairs.run_reader import BLOCK_BYTES, Item, Source, blocks, sources_of
 from jobx.handlers.pairs.run_writer import write_run
 from jobx.payload import Payload
@@ -29,7 +28,6 @@ from jobx.values import Key, Pair, Value
 FAN_IN: Final = 128
 #: Runs up to this total size are merged in one pass, whatever their number.
 _SMALL_BYTES: Final = 8 << 20
-_VALUES: Final = operator.itemgetter(1)
 #: Keys of these types may be equal but not identical: 1 == True, (1,) == (True,).
 _ODD: Final = frozenset({bool, tuple})
 
@@ -61,7 +59,7 @@ def grouped(block: Block) -> Iterator[tuple[Key, list[Value]]]:
     is_odd = bool(set(map(type, map(BY_KEY, block.items))) & _ODD)
     for _, group in groupby(block.items, _identity_of_item if is_odd else BY_KEY):
         items = list(group)
-        found = map(_VALUES, items)
+        found = map(OF_KEY, items)
         yield items[0][0], list(found if block.are_pairs else chain.from_iterable(found))
 
 

@@ -74,6 +74,8 @@ class JobxPeer(Peer):
         words = (*command, "--data", str(folder), "--executors", str(PROCESSES))
         environ = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
         environ["JOBX_STORE_URL"] = store_url
+        # The widest fan-out has a mapper more than the default allows: the one that maps.
+        environ["JOBX_REQUESTS_MAX_INVOCATIONS"] = "0"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jobx.tools.cli", *words], env=environ
         )

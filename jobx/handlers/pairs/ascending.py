@@ -1,0 +1,115 @@
+"""Many plain pairs whose keys ascend, as a list of keys and one of values."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+from jobx.handlers.pairs.checking import SHORT, SMALL_BITS
+from jobx.handlers.pairs.ordering import BY_KEY
+from jobx.values import Pair
+
+#: Keys, and the value of each.
+Columns: TypeAlias = tuple[list[Any], list[Any]]
+
+_PAIR: Final = 2
+#: Pairs that are sorted at once: few enough for a processor's cache.
+_ROUND: Final = 1 << 13
+
+
+class Ascending:
+    """Plain pairs whose keys are all text or all integers, in parts of which each ascends.
+
+    A pair is plain if it is a short key and a number or short text, as most are. No tuples are
+    kept: the collector of garbage would look at each of them.
+
+    Attributes:
+        parts: The parts, none of them empty.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self, *parts: Columns) -> None:
+        self.parts = list(parts)
+
+    def __len__(self) -> int:
+        return sum([len(keys) for keys, _ in self.parts])
+
+    @property
+    def kind(self) -> type | None:
+        """The type of all keys; None without any."""
+        return type(self.parts[0][0][0]) if self.parts else None
+
+    def take(self, yielded: Iterator[object]) -> Iterator[object] | None:
+        """Take plain pairs as long as their keys ascend; return the others, if there are any.
+
+        There is one part at most. The loop recognises plain pairs without a call for each, since
+        there may be millions.
+        """
+        keys, column = self.parts[0] if self.parts else ([], [])
+        ascending, last = (type(keys[-1]), keys[-1]) if keys else (None, None)
+        others: Iterator[object] | None = None
+        for pair in yielded:
+            if type(pair) is tuple and len(pair) == _PAIR:
+                key, value = pair
+                kind, key_kind = type(value), type(key)
+                if (
+                    (
+                        (key_kind is ascending and key > last)
+                        or (ascending is None and (key_kind is str or key_kind is int))
+                    )
+                    and (
+                        len(key) < SHORT and key.isascii()
+                        if key_kind is str
+                        else key.bit_length() <= SMALL_BITS
+                    )
+                    and (
+                        (kind is int and value.bit_length() <= SMALL_BITS)
+                        or (kind is str and len(value) < SHORT and value.isascii())
+                        or (kind is float and value == value)  # noqa: PLR0124 - not NaN
+                        or kind is bool
+                        or value is None
+                    )
+                ):
+                    keys.append(key)
+                    column.append(value)
+                    ascending, last = key_kind, key
+                    continue
+            others = chain((pair,), yielded)
+            break
+        if keys and not self.parts:
+            self.parts.append((keys, column))
+        return others
+
+    def columns(self) -> Columns:
+        """Return the columns of all parts, one after the other."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        keys = chain.from_iterable([keys for keys, _ in self.parts])
+        return list(keys), list(chain.from_iterable([column for _, column in self.parts]))
+
+    def in_order(self) -> list[Pair]:
+        """Return all pairs by key; those of one key are in the order of the parts."""
+        if len(self.parts) == 1:
+            keys, column = self.parts[0]
+            return list(zip(keys, column, strict=True))
+        return list(chain.from_iterable(self._merged()))
+
+    def _merged(self) -> Iterator[list[Pair]]:
+        """Yield the pairs in order, in rounds: each takes all keys up to one from all parts."""
+        step = max(1, _ROUND // max(1, len(self.parts)))
+        rest = [(keys, column, 0) for keys, column in self.parts]
+        while rest:
+            bound = min([keys[min(at + step, len(keys)) - 1] for keys, _, at in rest])
+            pairs: list[Pair] = []
+            left = []
+            for keys, column, at in rest:
+                end = bisect_right(keys, bound, at, min(at + step, len(keys)))
+                pairs += zip(keys[at:end], column[at:end], strict=True)
+                if end < len(keys):
+                    left.append((keys, column, end))
+            pairs.sort(key=BY_KEY)
+            yield pairs
+            rest = left

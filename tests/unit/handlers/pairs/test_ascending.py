@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx.handlers.pairs.ascending import Ascending
+
+#: Keys of one type, each of which ascends from the one before.
+KEYS = st.one_of(st.sets(st.integers(-9, 9)), st.sets(st.text("ab", max_size=3))).map(sorted)
+NEITHER = [("b", 2), [("c"), 1], ("c", [1]), ("c", 2.5, 1), ("é", 1), (1, 1), ("c" * 200, 1)]
+
+
+def _of(pairs: list[Any]) -> Ascending:
+    held = Ascending()
+    assert held.take(iter(pairs)) is None
+    return held
+
+
+@given(st.lists(st.sets(st.integers(0, 40)).map(sorted), max_size=5))
+def test_parts_are_merged_in_the_order_of_keys_and_then_of_parts(parts: list[list[int]]) -> None:
+    pairs = [[(key, number) for key in keys] for number, keys in enumerate(parts)]
+    held = Ascending(*[part for one in pairs for part in _of(one).parts])
+    together = [pair for one in pairs for pair in one]
+    assert held.in_order() == sorted(together, key=lambda pair: pair[0])
+    assert list(zip(*held.columns(), strict=True)) == together
+    assert len(held) == len(together)
+
+
+def test_many_parts_are_merged_in_many_rounds() -> None:
+    parts = [([*range(n, 30_000, 100)], [n] * 300) for n in range(100)]
+    assert Ascending(*parts).in_order() == [(key, key % 100) for key in range(30_000)]
+
+
+@given(KEYS)
+def test_keys_that_ascend_are_taken_as_they_are(keys: list[Any]) -> None:
+    held = _of([(key, None) for key in keys])
+    assert held.parts == ([(keys, [None] * len(keys))] if keys else [])
+    assert held.kind is (type(keys[0]) if keys else None)
+
+
+@pytest.mark.parametrize("other", NEITHER, ids=repr)
+def test_what_does_not_ascend_or_is_not_plain_is_left_with_all_behind_it(other: object) -> None:
+    held = Ascending()
+    rest = held.take(iter([("a", 1), ("b", True), other, ("d", 1)]))
+    assert held.parts == [(["a", "b"], [1, True])]
+    assert list(rest or ()) == [other, ("d", 1)]
+
+
+def test_later_pairs_go_on_behind_those_that_are_there() -> None:
+    held = _of([("a", 1)])
+    assert held.take(iter([("b", 2)])) is None
+    assert list(held.take(iter([("b", 3)])) or ()) == [("b", 3)]
+    assert held.parts == [(["a", "b"], [1, 2])]
