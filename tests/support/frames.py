@@ -15,7 +15,7 @@ from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.languages.guests import Guests
-from jobx.handlers.pairs import run_merger, run_reader
+from jobx.handlers.pairs import run_merger, run_reader, sequences
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.payload import Payload
@@ -103,7 +103,8 @@ def pairs(wires: Iterable[Any], blob_dir: Path) -> list[tuple[Any, Any]]:
 
 def children(wire: Any, blob_dir: Path) -> list[Any]:
     """Return the items of a chunk's payload wire."""
-    return list(run_reader.read_items(Payload.from_wire(wire), str(blob_dir)))
+    payload = Payload.from_wire(wire)
+    return sequences.unpack(run_reader.whole(payload, str(blob_dir)), payload.count)
 
 
 def run(state: ExecutorState, frame: WorkFrame) -> list[Any]:

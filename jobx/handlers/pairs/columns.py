@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from jobx import values
+from jobx.handlers.pairs.ordering import OF_KEY
 from jobx.values import Key, Pair, Value
 
 #: Most pairs of a block, and its most bytes; runs of fewer keys have no blocks.
@@ -86,7 +87,7 @@ def block_of(found: Sequence[list[Any]]) -> Block:
         raise ValueError("it contains something that is not an item")
     members = set(map(len, found))
     if members <= {_ITEM_MEMBERS}:
-        return Block(list(found), False)
+        return Block(_checked(found), False)
     if members == {_BLOCK_MEMBERS}:
         pairs: list[Pair] = []
         for packed in found:
@@ -94,8 +95,16 @@ def block_of(found: Sequence[list[Any]]) -> Block:
         return Block(pairs, True)
     items: list[Any] = []
     for one in found:
-        items += [one] if len(one) == _ITEM_MEMBERS else Block(unpacked(one), True).listed()
+        is_item = len(one) == _ITEM_MEMBERS
+        items += _checked([one]) if is_item else Block(unpacked(one), True).listed()
     return Block(items, False)
+
+
+def _checked(items: Sequence[list[Any]]) -> list[Any]:
+    """Return items if each has a list of values."""
+    if set(map(type, map(OF_KEY, items))) <= {list}:
+        return list(items)
+    raise ValueError("it contains an item without a list of values")
 
 
 def unpacked(packed: Sequence[Any]) -> list[Pair]:

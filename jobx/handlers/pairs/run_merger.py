@@ -15,6 +15,7 @@ from itertools import chain, groupby
 from typing import Any, Final
 
 from jobx import values
+from jobx.errors import BlobDamaged
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs.columns import Block
 from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY
@@ -196,12 +197,25 @@ def _rounds(sources: Iterable[Source]) -> Iterator[Block]:
             yield Block(sorted(items, key=order), are_pairs)
             return
         bound = min(last, key=order)
-        below = [stream.below(order(bound), order) for stream in streams]
-        yield Block(sorted(chain.from_iterable(below), key=order), are_pairs)
-        for stream in streams:
-            yield from stream.of_key(bound[0])
+        yield from _up_to(bound[0], streams, order, are_pairs)
     for stream in streams:
         yield from stream.rest()
+
+
+def _up_to(
+    key: Key, streams: Sequence[_Stream], order: Callable[[Item], Any], are_pairs: bool
+) -> Iterator[Block]:
+    """Remove and yield all items up to a key, which is the last one that some stream has read."""
+    bound = order((key,))
+    below = [stream.below(bound, order) for stream in streams]
+    yield Block(sorted(chain.from_iterable(below), key=order), are_pairs)
+    is_stuck = not any(below)
+    for stream in streams:
+        for block in stream.of_key(key):
+            is_stuck = False
+            yield block
+    if is_stuck:  # where keys are in order, there is an item at least
+        raise BlobDamaged("a run", "its keys are not in order")
 
 
 def _order(kinds: set[type]) -> Callable[[Item], Any]:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress
+from types import NoneType
 from typing import Any, Final, TypeAlias, TypeVar
 
 from jobx import values
@@ -26,18 +27,10 @@ Item: TypeAlias = Sequence[Any]
 BLOCK_BYTES: Final = 1 << 15
 #: Bytes that are read at once where nothing of them is kept.
 _PASSED_BYTES: Final = 1 << 18
+#: Whatever is unpacked as one of these types can be a key.
+_SURE: Final = frozenset({str, int, bool, bytes, NoneType})
 #: Packed null: unpacking it shows whether an item is incomplete.
 _NIL: Final = values.pack(None)
-
-
-def read_items(payload: Payload, blob_dir: Folder) -> Iterator[Item]:
-    """Yield the items of a payload as they stand.
-
-    Raises:
-        BlobDamaged: The blob is missing or not what was written; found at its end at the latest.
-    """
-    found = blocks(Source(payload, blob_dir))
-    return chain.from_iterable(block.listed() for block in found)
 
 
 def in_turn(
@@ -153,7 +146,8 @@ def _whole(payload: Payload, blob_dir: Folder) -> Iterator[Source]:
 def blocks(source: Source) -> Iterator[Block]:
     """Yield blocks of items, none of them empty, keys frozen, those of the partition only."""
     name = source.payload.blob or "inline"
-    unpacker = values.unpacker()
+    # What is damaged may say that it has more members than there are bytes.
+    unpacker = values.unpacker(max(source.size, BLOCK_BYTES) + len(_NIL))
     try:
         for chunk in _chunks(source):
             block = _selected(_fed(unpacker, chunk, name), source, name)
@@ -178,10 +172,10 @@ def _fed(unpacker: Any, chunk: bytes, name: str) -> list[Any]:
 def _selected(found: list[Any], source: Source, name: str) -> Block:
     try:
         items, are_pairs = block_of(found)
+        if set(map(type, map(BY_KEY, items))) - _SURE:
+            items = [(values.check_key(key), listed) for key, listed in items]
     except ValueError as error:
         raise BlobDamaged(name, str(error)) from error
-    if list in set(map(type, map(BY_KEY, items))):
-        items = [(values.freeze(key), listed) for key, listed in items]
     if source.partition is not None:
         parts = values.partitions_of(list(map(BY_KEY, items)), source.partitions)
         items = list(compress(items, map(source.partition.__eq__, parts)))

@@ -27,7 +27,7 @@ from jobx.handlers.authoring import checks, source
 from jobx.handlers.authoring.code_cache import load_of
 from jobx.handlers.execution.fork_messages import FORK_NEWS, ProcessEnded
 from jobx.handlers.execution.settings import executor_config
-from jobx.handlers.pairs import run_merger, run_reader
+from jobx.handlers.pairs import run_merger, run_reader, sequences
 from jobx.payload import Payload
 from jobx.segments import (
     FailedRun,
@@ -314,8 +314,10 @@ def _read(segment: Segment, blob_dir: str) -> TrialResult:
     if isinstance(segment, FailedRun):
         return TrialResult(output=output, session=session, failure=segment.failure)
     if isinstance(segment, MappedChunk):
-        children = run_reader.read_items(Payload.from_wire(segment.payload), blob_dir)
-        return TrialResult([(key, value) for key, value in children], segment.step, output, session)
+        chunk = Payload.from_wire(segment.payload)
+        children = sequences.unpack(run_reader.whole(chunk, blob_dir), chunk.count)
+        pairs = [(values.freeze(key), value) for key, value in children]
+        return TrialResult(pairs, segment.step, output, session)
     wires = map(Payload.from_wire, segment.payloads)
     return TrialResult(list(run_merger.pairs(wires, blob_dir)), None, output, session)
 

@@ -123,7 +123,7 @@ def test_a_damaged_blob_is_found(tmp_path: Path, how: str) -> None:
     payload = RunWriter(str(tmp_path), "r", 0).run([(n, [n]) for n in range(100)], False)
     _spoil(tmp_path / str(payload.blob), how)
     with pytest.raises(BlobDamaged, match="r-0"):
-        list(run_reader.read_items(payload, tmp_path))
+        list(run_merger.merge([payload], tmp_path))
 
 
 @pytest.mark.parametrize("how", ["missing", "short", "zeros", "bit"])
@@ -153,8 +153,8 @@ def test_a_damaged_copy_is_fetched_again_for_the_next_reader(
     payload, copy, folder = copied
     _spoil(copy, how)
     with pytest.raises(BlobDamaged, match="r-0"):
-        list(run_reader.read_items(payload, folder))
-    assert len(list(run_reader.read_items(payload, folder))) == 100
+        list(run_merger.merge([payload], folder))
+    assert len(list(run_merger.merge([payload], folder))) == 100
 
 
 def test_a_check_of_blobs_fetches_a_damaged_copy_again(
@@ -163,7 +163,7 @@ def test_a_check_of_blobs_fetches_a_damaged_copy_again(
     payload, copy, folder = copied
     _spoil(copy, "bit")
     run_reader.verify([payload], folder)
-    assert len(list(run_reader.read_items(payload, folder))) == 100
+    assert len(list(run_merger.merge([payload], folder))) == 100
 
 
 def test_what_is_damaged_in_another_section_is_nothing_to_a_reader_of_one(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_blob_that_cannot_be_read_is_damaged_only_if_it_is_missing(
 
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(kind, match="r-0") as caught:
-        list(run_reader.read_items(payload, tmp_path))
+        list(run_merger.merge([payload], tmp_path))
     assert type(caught.value) is kind
 
 
