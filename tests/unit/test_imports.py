@@ -91,6 +91,8 @@ STANDARD: Final[dict[str, set[str]]] = {
             "fcntl",
             "gc",
             "hashlib",
+            "itertools",
+            "struct",
             "io",
             "json",
             "locale",
