@@ -170,11 +170,12 @@ class Janitor:
         self._upgrade()
         is_over = False
         while not (is_over or self._stopping.is_set()):
-            units, progress = indexing.step(self._store, INDEX_BATCH)
+            found = indexing.step(self._store, INDEX_BATCH)
+            units, progress, _ = found
             is_over = progress.is_done or not (units or progress.after or progress.has_found)
             if units or progress != indexing.read(self._store):
                 self._commit(units, is_raced=True)
-                indexing.note(self._store, progress)
+                indexing.note_step(self._store, found)
                 self._fold()
 
     def _fold(self) -> None:

@@ -182,12 +182,13 @@ class Peers:
 
     def _leave_some(self) -> None:
         """Leave the next workflows without work, and others in further turns of the loop."""
+        self._leaving = None
         some, self._to_leave = self._to_leave[:LEAVES], self._to_leave[LEAVES:]
         for workflow in filter(self.bridge.leave, some):
             self._workflows.discard(workflow)
             self._forget(workflow)
-        has_more = self._to_leave and not self._is_closed
-        self._leaving = self._scheduler.call_later(0.0, self._leave_some) if has_more else None
+        if self._to_leave and not self._is_closed:
+            self._leaving = self._scheduler.call_later(0.0, self._leave_some)
 
     def _forget(self, workflow: str) -> None:
         self._used_at.pop(workflow, None)

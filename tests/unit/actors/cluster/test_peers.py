@@ -496,6 +496,20 @@ def test_many_deleted_workflows_are_left_some_in_a_turn_of_the_loop() -> None:
     assert left() == {*many} - {back}
 
 
+def test_workflows_are_left_though_a_turn_in_which_some_are_left_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, many = Cluster(), [f"w{number}" for number in range(2 * LEAVES)]
+    a = cluster.nodes["a"]
+    a.peers.serve(many)
+    a.peers.serve([])
+    with monkeypatch.context() as failing, pytest.raises(ZeroDivisionError):
+        failing.setattr(a.bridge, "leave", lambda _: 1 / 0)
+        cluster.run()
+    a.peers.serve([])
+    assert a.bridge.states() == []
+
+
 def test_a_node_that_stops_leaves_no_further_workflows() -> None:
     cluster, many = Cluster(), [f"w{number}" for number in range(2 * LEAVES)]
     a = cluster.nodes["a"]

@@ -37,11 +37,11 @@ def age(store: Store) -> None:
 
 def run(store: Store, steps: int = 100) -> None:
     for _ in range(steps):
-        units, progress = indexing.step(store, 3)
-        for unit in units:
+        found = indexing.step(store, 3)
+        for unit in found.units:
             store.commit(unit)
-        indexing.note(store, progress)
-        if progress.is_done:
+        indexing.note_step(store, found)
+        if found.progress.is_done:
             break
 
 
@@ -59,7 +59,7 @@ def test_older_requests_are_named_as_missing_until_they_are_indexed(store: Memor
 def test_no_kill_in_between_counts_one_twice(store: MemoryStore) -> None:
     indexing.begin(store, is_older=True)
     for _ in range(5):
-        units, _ = indexing.step(store, 3)  # killed before it could note how far it is
+        units = indexing.step(store, 3).units  # killed before it could note how far it is
         for unit in units[:2]:
             store.commit(unit)
         request_counts.fold(store)
@@ -96,7 +96,7 @@ def test_a_store_without_a_past_has_nothing_to_index() -> None:
     indexing.begin(store, is_older=False)
     keep(store, ("flow", "j"), "a" * 64, 3, first_at=1e9)
     assert indexing.missing(store) is None
-    assert indexing.step(store, 3) == ([], indexing.Progress(is_done=True))
+    assert indexing.step(store, 3)[:2] == ([], indexing.Progress(is_done=True))
 
 
 def test_a_store_that_no_node_has_opened_since_names_what_is_missing(store: MemoryStore) -> None:
@@ -118,6 +118,18 @@ def test_what_an_older_version_wrote_in_between_is_indexed_again(store: MemorySt
     assert indexing.missing(store) == indexing.REASON
     run(store)
     assert request_counts.read(store, "flow", "k") == {"k": {"succeeded": 2}}
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_node_that_has_all_looked_at_anew_during_a_step_is_heard(
+    store: MemoryStore, steps: int
+) -> None:
+    indexing.begin(store, is_older=True)
+    run(store, steps)
+    found = indexing.step(store, 3)
+    indexing.begin(store, is_older=True)
+    indexing.note_step(store, found)
+    assert indexing.read(store) == indexing.Progress()
 
 
 def test_a_damaged_note_of_how_far_it_is_begins_anew(store: MemoryStore) -> None:
