@@ -362,7 +362,7 @@ class Node:
         self._parts.push_async_callback(self._executors.close)
         await self._executors.start()
         self._usual_times = UsualTimes(self._settings.data_dir, self._executors)
-        await self._in_background(self._usual_times.recall)
+        self._usual_times.recall(await self._in_background(self._usual_times.read))
         self._parts.callback(self._usual_times.close)
 
     async def _take_up(self) -> None:

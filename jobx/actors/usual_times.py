@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from jobx.actors.executors.paces import UsualTime
+from jobx.frames import UNREADABLE
 
 #: The file in the data folder.
 NAME: Final = "usual_times.json"
@@ -35,7 +36,7 @@ class Known(Protocol):
 
 
 class UsualTimes:
-    """Reads and writes the file: ``note`` on the loop, ``write`` in any one thread.
+    """Reads and writes the file in any one thread: ``read``, ``write``; the rest is for the loop.
 
     Args:
         folder: The data folder.
@@ -48,17 +49,20 @@ class UsualTimes:
         self._noted: list[UsualTime] = []
         self._written: list[UsualTime] = []
 
-    def recall(self) -> None:
-        """Tell what the last life knew; nothing if the file cannot be read."""
+    def read(self) -> list[UsualTime]:
+        """Return what the last life knew; nothing if the file cannot be read."""
         try:
             with self._path.open("rb") as file:
-                found = _DECODER.decode(file.read(_MOST_BYTES))
+                return _DECODER.decode(file.read(_MOST_BYTES))
         except FileNotFoundError:
-            return
-        except (OSError, msgspec.MsgspecError) as error:
+            return []
+        except (OSError, *UNREADABLE) as error:
             _log.warning("usual times are learned anew, since %s: %s", self._path, error)
-            return
-        self._known.recall_usual(found)
+            return []
+
+    def recall(self, times: Sequence[UsualTime]) -> None:
+        """Tell what was read."""
+        self._known.recall_usual(times)
 
     def note(self) -> None:
         """Take note of what is known now."""

@@ -24,7 +24,8 @@ class Known:
 
 def recalled(folder: Path) -> list[UsualTime]:
     known = Known()
-    UsualTimes(folder, known).recall()
+    times = UsualTimes(folder, known)
+    times.recall(times.read())
     return known.times
 
 
@@ -41,7 +42,11 @@ def test_first_life_knows_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[[", b"[1]", b'[["w","s","map",["v"],-1]]', b"[" * 2_000_000]
+    "body",
+    [
+        *(b"", b"[[", b"[1]", b'[["w","s","map",["v"],-1]]', b"[" * 2_000_000),
+        *(b'[["\xff","s","map",["v"],1]]', b'[["w","s","map",["v"],1,' + b"[" * 10_000),
+    ],
 )
 def test_file_that_is_damaged_is_no_trouble(tmp_path: Path, body: bytes) -> None:
     (tmp_path / NAME).write_bytes(body)

@@ -66,6 +66,7 @@ class ChannelQueue:
         self._now_at = now_at
         self._calls = BoundedCalls()
         self._waiting: deque[tuple[Message, Sending]] = deque()
+        self._is_under_way = False
         self._sending: asyncio.Task[None] | None = None
         self._lost = self._lost_in_all = 0
 
@@ -75,14 +76,14 @@ class ChannelQueue:
             name=self.name,
             to=self._to,
             level=self.least,
-            waiting=len(self._waiting),
+            waiting=len(self._waiting) + self._is_under_way,
             lost=self._lost_in_all,
         )
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to send."""
-        return not self._waiting
+        return self._sending is None
 
     def put(self, message: Message) -> Sending:
         """Send a message after those before it; when the queue is full, drop the oldest.
@@ -106,16 +107,15 @@ class ChannelQueue:
 
     async def _run(self) -> None:
         while self._waiting:
-            first = self._waiting[0]
-            message, sending = first
+            message, sending = self._waiting.popleft()  # so that no newer one takes its place
+            self._is_under_way = True
             error = await self._send(message, sending)
+            self._is_under_way = False
             if error is None:
                 sending.sent(self._now_at())
             else:
                 self._lose(sending, error)
                 _log.warning("notifications by %s: %d were not sent: %s", *self._trouble(error))
-            if self._waiting and self._waiting[0] is first:  # else it was dropped meanwhile
-                self._waiting.popleft()
         self._sending = None
 
     def _lose(self, sending: Sending, error: Exception | str, *, is_tried: bool = True) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from jobx.actors.notification import Notification
@@ -78,7 +78,13 @@ class Told:
     def add(self, at: float, notification: Notification, sendings: list[Sending]) -> None:
         """Keep a notification with its ways to people."""
         self.count += 1
-        self._last.append(_Entry(at, notification, sendings))
+        kept = replace(
+            notification,
+            subject=_cut(notification.subject, SUBJECT_CHARACTERS),
+            text=_cut(notification.text, TEXT_CHARACTERS),
+            failure=None,
+        )
+        self._last.append(_Entry(at, kept, sendings))
 
     def views(self) -> list[NotificationView]:
         """Return the last ones, newest first."""
@@ -92,8 +98,8 @@ def _view(entry: _Entry) -> NotificationView:
         kind=told.kind,
         level=told.level,
         count=told.count,
-        subject=_cut(told.subject, SUBJECT_CHARACTERS),
-        text=_cut(told.text, TEXT_CHARACTERS),
+        subject=told.subject,
+        text=told.text,
         workflow=told.workflow,
         request_id=told.request_id,
         sent=[one.view() for one in entry.sendings],

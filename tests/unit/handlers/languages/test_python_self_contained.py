@@ -12,8 +12,8 @@ from jobx.handlers.languages import processor
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.scope.names import Scope
-from tests.integration.test_leavings import PYTHON_ROWS, STAYS
 from tests.support.frames import load
+from tests.support.leavings import PYTHON_ROWS, STAYS
 
 SELF_CONTAINED = {
     "a mapper": "def handler(key, value):\n yield Return()\n yield key, value + 1",

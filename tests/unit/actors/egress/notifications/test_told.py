@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,12 +25,13 @@ NOTICE = Notification(
     kind="request.failed", level="error", subject="it broke", cause="c", text="why",
     workflow="w", request_id="r",
 )  # fmt: skip
+MESSAGE = Message("id", 1.0, "n", NOTICE)
 
 
 class Refusing:
     """Refuses messages, the first of them so many times."""
 
-    def __init__(self, times: int, tried: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, times: int, tried: Callable[[], object] = lambda: None) -> None:
         self._left = times
         self._tried = tried
 
@@ -86,6 +88,30 @@ def test_message_in_whose_place_a_newer_one_came_is_lost_untried(
     assert second.state == "sent"
 
 
+def test_message_that_is_being_sent_makes_no_room_for_newer_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifiers, "MAX_WAITING", 1)
+    begun, gate = threading.Event(), threading.Event()
+    channel = Refusing(0, tried=lambda: (begun.set(), gate.wait(60.0)))
+
+    async def scenario() -> list[str]:
+        queue = ChannelQueue("http", "info", channel, backoff_s=0.0)
+        async with asyncio.timeout(60.0):
+            found = [queue.put(MESSAGE)]
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+            found += [queue.put(MESSAGE), queue.put(MESSAGE)]
+            assert (queue.view().waiting, queue.view().lost) == (2, 1)
+            gate.set()
+            while not queue.is_idle:
+                await asyncio.sleep(0.001)
+        assert (queue.view().waiting, queue.view().lost) == (0, 1)
+        return [one.state for one in found]
+
+    assert asyncio.run(scenario()) == ["sent", "lost", "sent"]
+
+
 def test_the_last_ones_are_kept_and_the_others_are_counted() -> None:
     kept = Told()
     for number in range(told.KEPT + 5):
@@ -96,6 +122,7 @@ def test_the_last_ones_are_kept_and_the_others_are_counted() -> None:
         told.KEPT + 5, told.KEPT, f"s{told.KEPT + 4}",
     )  # fmt: skip
     assert {len(one.text) for one in found} == {told.TEXT_CHARACTERS}
+    assert max(len(one.notification.text) for one in kept._last) == told.TEXT_CHARACTERS
 
 
 @pytest.fixture
