@@ -153,14 +153,15 @@ def _decode(body: bytes, media_type: str, settings: HttpSettings, tagged: bool) 
 
 def _decode_msgpack(body: bytes, max_depth: int) -> Any:
     found = values.unpack_foreign(body)
-    level, is_sound = [found], True
-    for _ in range(max_depth + 1):
+    level, is_sound, depth = [found], True, 0
+    while level:
         maps = [item for item in level if type(item) is dict]
         lists = [item for item in level if type(item) is list]
+        if depth == max_depth and (maps or lists):
+            raise InvalidInput(_WHERE, shown(body), f"nests deeper than {max_depth}")
         is_sound = is_sound and _are_sound(level, maps)
         level = [*chain.from_iterable(one.values() for one in maps), *chain.from_iterable(lists)]
-    if any(isinstance(item, dict | list) for item in level):
-        raise InvalidInput(_WHERE, shown(body), f"nests deeper than {max_depth}")
+        depth += 1
     if not is_sound:
         _check(found, body)
     return found

@@ -34,6 +34,13 @@ def nested(depth: int) -> bytes:
     return b'{"arguments": {"text": "", "n": ' + b"[" * (depth - 2) + b"]" * (depth - 2) + b"}}"
 
 
+def packed_nested(depth: int, innermost: object) -> bytes:
+    """Return what nests as deep as ``nested``, packed, with something in it."""
+    for _ in range(depth - 2):
+        innermost = [innermost]
+    return values.packer()({"arguments": {"text": "", "n": innermost}})
+
+
 HOSTILE = {
     "nothing": (b"", {}, 400, "is empty"),
     "not json": (b'{"arguments":\n {,}}', {}, 400, "line 2, column 3"),
@@ -85,10 +92,12 @@ HOSTILE = {
     ),
     "key twice": (b"\x81\xa9arguments\x81\xa1n\x82\x01\x00\xc3\x00", MSGPACK, 400, "twice"),
     "msgpack and more": (values.pack({}) + b"\0", MSGPACK, 400, "packed value"),
+    "msgpack one too deep": (packed_nested(17, 0), MSGPACK, 400, "deeper than 16"),
     "msgpack too deep": (b"\x91" * 1000 + b"\xc0", MSGPACK, 400, "deeper than 16"),
     "msgpack far too deep": (b"\x91" * 90_000, MSGPACK, 400, "packed value"),
     "msgpack lists without end": (b"\xdd\0\xff\0\0" * 9000, MSGPACK, 400, "more than it has"),
     "msgpack announces much": (b"\xdf\xff\xff\xff\xff", MSGPACK, 400, "packed value"),
+    "msgpack not a number, far down": (packed_nested(16, float("nan")), MSGPACK, 400, "NaN"),
     "msgpack list as key": (b"\x81\x91\x01\x02", MSGPACK, 400, "a list cannot be a key"),
     "msgpack number as name": (values.pack({1: 2}), MSGPACK, 400, "text keys"),
     "msgpack bad decimal": (b"\xc7\x03\x02abc", MSGPACK, 400, "packed value"),
@@ -152,6 +161,7 @@ def test_wrong_query_is_refused_by_name(client: TestClient, node: FakeNode, quer
         (gzip.compress(GOOD, mtime=0), GZIP),
         (values.pack({"arguments": {"text": ""}}), MSGPACK),
         (nested(16), {}),
+        (packed_nested(16, 0), MSGPACK),
         (b'{"arguments": {"text": "[[[[[[[[[[[[[[[[[[[[[[\\"]]{{{"}}', {}),
         (b'{"arguments": {"text": "", "n": [[],[],[],[],[],[],[],[],[],[],[],[],[],[],[]]}}', {}),
         (b'{"arguments": {"text": "\\ud83d\\ude00", "n": 99999999999999999999999}}', {}),
