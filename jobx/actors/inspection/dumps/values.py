@@ -16,7 +16,7 @@ from jobx.errors import BlobDamaged, InvalidInput, JobxError
 from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.handlers.pairs import columns, run_merger, sequences
 from jobx.kv.blobs import BlobFolder
-from jobx.model import Failure
+from jobx.model import Failure, is_name
 from jobx.payload import (
     IN_PAYLOADS,
     STAGE_DATA,
@@ -136,11 +136,11 @@ class DumpValues:
             return None
         if len(body) > self._max_bytes:
             return self._too_large(len(body))
-        found = values.unpack(body)
-        if isinstance(found, list) and found[:1] == [IN_PAYLOADS]:
-            return self.pairs([_named(wire) for wire in found[1]])
-        items = list(found.items()) if isinstance(found, dict) else columns.block_of(found).listed()
-        return Shown(self.show(items))
+        try:
+            named, items = _yielded(body)
+        except (ValueError, TypeError, msgspec.ValidationError) as error:
+            raise InvalidInput("blob", data.blob, f"is damaged: {error}") from error
+        return self.pairs(named) if named else Shown(self.show(items))
 
     def _too_large(self, size_bytes: int) -> Shown:
         return Shown(why=f"it has {size_bytes:,} bytes, more than {self._max_bytes:,}")
@@ -164,6 +164,8 @@ class DumpValues:
             reader = values.unpacker()
             reader.feed(body)
             for vertex, stage, _, items in reader:
+                if not isinstance(items, bytes):
+                    raise TypeError("what a stage yielded is not packed")
                 last = found[vertex, stage] = items or last
         except (ValueError, TypeError, ArithmeticError, zlib.error) as error:
             raise InvalidInput("blob", data.blob, f"is damaged: {error}") from error
@@ -183,12 +185,37 @@ class DumpValues:
         return body
 
 
-def _named(wire: PayloadWire) -> Payload:
-    """Return a payload that a blob of stages names."""
-    payload = Payload.from_wire(wire)
-    if payload.blob is None or "/" in payload.blob:
-        raise InvalidInput("blob", repr(payload.blob)[:80], "has no name of one")
-    return payload
+def _yielded(body: bytes) -> tuple[Sequence[Payload], Sequence[Any]]:
+    """Return what a stage has yielded: payloads that have it, or else keys with their values.
+
+    Raises:
+        ValueError, TypeError, msgspec.ValidationError: It is neither.
+    """
+    found = values.unpack(body)
+    if isinstance(found, dict):
+        return (), list(found.items())
+    if found[:1] != [IN_PAYLOADS]:
+        return (), columns.block_of(found).listed()
+    _, wires = msgspec.convert(found, tuple[str, list[PayloadWire]])
+    payloads = list(map(Payload.from_wire, wires))
+    for one in payloads:
+        _check_run(one)
+    return payloads, ()
+
+
+def _check_run(run: Payload) -> None:
+    """Check that a run is in a blob of its request, and is no larger than it says.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not is_name(run.blob):
+        raise ValueError(f"{run.blob!r} is no name of a blob")
+    ends = list(run.sections)
+    if ends and (ends != sorted(ends) or ends[-1] != run.size_bytes):
+        raise ValueError("the sections of a run are not as long as it is")
+    if len(run.sums) not in (0, 4 * len(ends)):
+        raise ValueError("a run has not a checksum for each of its sections")
 
 
 def _decompressed(packed: bytes) -> bytes | memoryview:

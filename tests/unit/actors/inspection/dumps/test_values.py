@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from jobx import values
 from jobx.actors.inspection.dumps.values import DumpValues, redacted
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.kv.blobs import BlobFolder
-from jobx.payload import IN_PAYLOADS, Payload, pack_offsets
+from jobx.payload import IN_PAYLOADS, Payload, StageData, pack_offsets
 from tests.unit.actors.inspection.dumps.samples import items, stage_data
 
 
@@ -83,10 +84,49 @@ def test_what_a_stage_yielded_is_read_where_it_went_out(tmp_path: Path) -> None:
     assert found.value == [["a", [1, 2]]]
 
 
-def test_a_blob_of_stages_names_no_other_folder(tmp_path: Path) -> None:
-    wire = Payload(1, 1, None, "../a", 0).to_wire()
-    data = stage_data(BlobFolder(tmp_path), (1, "mapper", [IN_PAYLOADS, [wire]]))
-    with pytest.raises(InvalidInput, match="no name of one"):
+RUN = Payload(1, 1, None, "a-0", 0)
+
+
+def wire(**changes: Any) -> list[Any]:
+    return list(msgspec.structs.replace(RUN, **changes).to_wire())
+
+
+@pytest.mark.parametrize(
+    ("yielded", "reason"),
+    [
+        ([IN_PAYLOADS, [wire(blob="../a")]], "no name of a blob"),
+        ([IN_PAYLOADS, [wire(blob="..")]], "no name of a blob"),
+        ([IN_PAYLOADS, [wire(blob="a\0")]], "no name of a blob"),
+        ([IN_PAYLOADS, [wire(blob=None, inline=b"a")]], "no name of a blob"),
+        ([IN_PAYLOADS, [wire(blob=1)]], "Expected `str"),
+        ([IN_PAYLOADS, [wire(size_bytes=-1)]], "Expected `int` >= 0"),
+        ([IN_PAYLOADS, [wire(sections=(1 << 40,))]], "not as long"),
+        ([IN_PAYLOADS, [wire(sections=(2, 1))]], "not as long"),
+        ([IN_PAYLOADS, [wire(sections=(1, 1), sums=b"abcd")]], "a checksum for each"),
+        ([IN_PAYLOADS, [[1]]], "Expected `array`"),
+        ([IN_PAYLOADS, 1], "Expected `array`"),
+        ([IN_PAYLOADS], "Expected `array`"),
+        (["a"], "is damaged"),
+        ([[1]], "is damaged"),
+        ("a", "is damaged"),
+        (1, "is damaged"),
+        (None, "is damaged"),
+    ],
+)
+def test_what_no_executor_keeps_of_a_stage_is_damage(
+    yielded: object, reason: str, tmp_path: Path
+) -> None:
+    data = stage_data(BlobFolder(tmp_path), (1, "mapper", yielded))
+    with pytest.raises(InvalidInput, match=reason):
+        made(tmp_path).stage(data, 1, "mapper")
+
+
+def test_a_record_of_a_stage_that_is_not_packed_is_damage(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    body = values.pack([1, "mapper", 1, 5])
+    (blobs.create("w", "r1") / "y-stages").write_bytes(body)
+    data = StageData("y-stages", len(body), zlib.crc32(body))
+    with pytest.raises(InvalidInput, match="not packed"):
         made(tmp_path).stage(data, 1, "mapper")
 
 
