@@ -17,6 +17,7 @@ from jobx.actors.request.open_groups import groups
 from jobx.actors.request.standing import MOST_SEEN, Group
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import Chunk
+from jobx.frames import UNREADABLE
 from jobx.kv.requests import event_log
 from jobx.model import Failure, Plan
 from jobx.payload import Payload
@@ -223,7 +224,7 @@ class CauseFold:
 def _returned(body: bytes) -> _Returned | None:
     try:
         found = _RETURNED.decode(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # whoever decodes it says what it is
     is_returned = (found.event, found.kind, found.outcome) == ("done", "map", "reduced")
     return found if is_returned else None

@@ -13,6 +13,7 @@ from msgspec import Struct
 from jobx.actors.request.events import Kind
 from jobx.actors.request.spans import Span
 from jobx.errors import EntryDamaged
+from jobx.frames import UNREADABLE
 
 
 class Fault(Struct, frozen=True):
@@ -142,10 +143,10 @@ def at(body: bytes) -> Glance | None:
     """
     try:
         event: Glance = _DECODER.decode(body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         try:
             name = _KIND.decode(body).event
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             name = ""
         if name and name not in _KNOWN:
             return None
@@ -160,6 +161,6 @@ def done(body: bytes) -> tuple[int, int] | None:
     """
     try:
         place = _PLACE.decode(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # whoever decodes it says what it is
     return (place.first, place.count) if place.event == "done" else None
