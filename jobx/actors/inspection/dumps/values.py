@@ -30,7 +30,7 @@ from jobx.values import to_jsonable
 
 #: Blobs of stages that are held; neighbours in a log have the same one.
 _HELD: Final = 2
-#: Most bytes of a blob of stages once it is no longer compressed; a node keeps no more.
+#: Most bytes of a blob of stages, also once it is no longer compressed; a node keeps no more.
 _MOST_BYTES: Final = 32 << 20
 #: What records begin with that are not compressed: a packed list of four.
 _RECORD: Final = b"\x94"
@@ -69,9 +69,17 @@ class DumpValues:
         self._stages: OrderedDict[str, dict[tuple[int, str], bytes]] = OrderedDict()
 
     def show(self, value: Any) -> Any:
-        """Return a value in JSON's types."""
-        found = to_jsonable(value)
-        return redacted(found) if self._is_redacted else found
+        """Return a value in JSON's types.
+
+        Raises:
+            InvalidInput: It nests deeper than what any handler may yield.
+        """
+        try:
+            found = to_jsonable(value)
+            return redacted(found) if self._is_redacted else found
+        except RecursionError as error:
+            reason = f"nests deeper than {values.MAX_DEPTH}"
+            raise InvalidInput("value", type(value).__name__, reason) from error
 
     def text(self, text: str) -> str:
         """Return text of an author."""
@@ -156,7 +164,8 @@ class DumpValues:
     def _unpacked(self, data: StageData) -> dict[tuple[int, str], bytes]:
         if "/" in data.blob or not data.blob.endswith(STAGE_DATA):
             raise InvalidInput("blob", repr(data.blob)[:80], "has no name of one")
-        packed = self._read(data.blob, data.size_bytes, data.checksum, 0, data.size_bytes)
+        most = min(data.size_bytes, _MOST_BYTES)
+        packed = self._read(data.blob, data.size_bytes, data.checksum, 0, most)
         found: dict[tuple[int, str], bytes] = {}
         last = b""
         try:
@@ -218,10 +227,10 @@ def _check_run(run: Payload) -> None:
         raise ValueError("a run has not a checksum for each of its sections")
 
 
-def _decompressed(packed: bytes) -> bytes | memoryview:
+def _decompressed(packed: bytes) -> bytes:
     """Return the records of a blob; zlib begins with no byte that a packed list begins with."""
     if packed[:1] == _RECORD:
-        return memoryview(packed)[:_MOST_BYTES]
+        return packed
     return zlib.decompressobj().decompress(packed, _MOST_BYTES)
 
 

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import values
-from jobx.actors.inspection.dumps.values import DumpValues, redacted
+from jobx.actors.inspection.dumps import values as dump_values
+from jobx.actors.inspection.dumps.values import DumpValues, Shown, redacted
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import IN_PAYLOADS, Payload, StageData, pack_offsets
@@ -119,6 +120,29 @@ def test_what_no_executor_keeps_of_a_stage_is_damage(
     data = stage_data(BlobFolder(tmp_path), (1, "mapper", yielded))
     with pytest.raises(InvalidInput, match=reason):
         made(tmp_path).stage(data, 1, "mapper")
+
+
+@pytest.mark.parametrize("is_redacted", [False, True])
+def test_what_nests_deeper_than_values_may_is_damage(is_redacted: bool, tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    data = stage_data(BlobFolder(tmp_path), (1, "mapper", {"a": deep}))
+    with pytest.raises(InvalidInput, match="nests deeper than 64"):
+        made(tmp_path, is_redacted=is_redacted).stage(data, 1, "mapper")
+
+
+def test_no_more_of_a_blob_of_stages_is_read_than_a_node_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = BlobFolder(tmp_path)
+    first, second = (values.pack([n, "mapper", 1, values.pack({"a": [n]})]) for n in (1, 2))
+    monkeypatch.setattr(dump_values, "_MOST_BYTES", len(first))
+    (blobs.create("w", "r1") / "y-stages").write_bytes(first + second)
+    data = StageData("y-stages", len(first + second), 0)
+    dumped = made(tmp_path)
+    assert dumped.stage(data, 1, "mapper") == Shown([["a", [1]]])
+    assert dumped.stage(data, 2, "mapper") is None
 
 
 def test_a_record_of_a_stage_that_is_not_packed_is_damage(tmp_path: Path) -> None:
