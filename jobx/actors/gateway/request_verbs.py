@@ -139,7 +139,9 @@ class Verbs:
             return found
         try:
             return await self.finder.elsewhere.explain(asked, request)
-        except JobxError as error:  # it is what the request waits for
+        except JobxError as error:  # it is what the request waits for, if it has not ended meanwhile
+            if (await self.finder.read(request_entity.get, *key_of(asked))).is_done:
+                return await self.explain_here(asked)
             why = error.reason if isinstance(error, Unavailable) else str(error)
             why = why.removeprefix(f"{self.finder.elsewhere.where(request)}: ")
             return replace(found, says=f"{found.says}: {why}")

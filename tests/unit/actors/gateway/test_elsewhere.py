@@ -107,6 +107,14 @@ def test_an_end_that_came_while_its_node_was_asked_is_shown() -> None:
     assert (view.state, view.as_stored) == ("cancelled", None)
 
 
+def test_why_a_request_ended_is_said_though_its_node_died_when_it_was_asked() -> None:
+    node = FakeNode(ask=Asked(SILENT, then=lambda: write(node.store, ENDED)))
+    write(node.store, OPEN)
+    view = asyncio.run(node.call(ExplainRequest(**NAMES)))
+    assert (view.request.state, view.request.as_stored) == ("cancelled", None)
+    assert str(SILENT.reason) not in view.says
+
+
 def test_nobody_is_asked_about_what_has_ended() -> None:
     other = Asked(SILENT)
     assert ask(GET, other, ENDED).state == "cancelled"
