@@ -139,7 +139,7 @@ class Verbs:
             return found
         try:
             return await self.finder.elsewhere.explain(asked, request)
-        except JobxError as error:  # it is what the request waits for, if it has not ended meanwhile
+        except JobxError as error:  # what the request waits for, if it has not ended meanwhile
             if (await self.finder.read(request_entity.get, *key_of(asked))).is_done:
                 return await self.explain_here(asked)
             why = error.reason if isinstance(error, Unavailable) else str(error)
