@@ -125,7 +125,7 @@ def test_an_invocation_that_takes_longer_than_its_version_usually_does(start: St
     found = eventually(lambda: _slow(first(node, slow, "running")))
 
     assert found.usual_s is not None
-    assert found.usual_s < 1.0
+    assert found.usual_s < 60.0
     assert found.helps == f"jobx invocation get {WORKFLOW} {slow} m0"
     node.ask("request.cancel", workflow=WORKFLOW, request_id=slow, reason="seen")
 
