@@ -17,6 +17,9 @@ Columns: TypeAlias = tuple[list[Any], list[Any]]
 _PAIR: Final = 2
 #: Pairs that are sorted at once: few enough for a processor's cache.
 _ROUND: Final = 1 << 13
+#: Most parts that are merged in rounds. Each round looks at all parts, which takes longer than to
+#: sort more of them at once; if their keys do not overlap, hundreds of times.
+_MERGED: Final = 16
 
 
 class Ascending:
@@ -95,7 +98,10 @@ class Ascending:
         if len(self.parts) == 1:
             keys, column = self.parts[0]
             return list(zip(keys, column, strict=True))
-        return list(chain.from_iterable(self._merged()))
+        if len(self.parts) <= _MERGED:
+            return list(chain.from_iterable(self._merged()))
+        pairs = chain.from_iterable([zip(*part, strict=True) for part in self.parts])
+        return sorted(pairs, key=BY_KEY)
 
     def _merged(self) -> Iterator[list[Pair]]:
         """Yield the pairs in order, in rounds: each takes all keys up to one from all parts."""

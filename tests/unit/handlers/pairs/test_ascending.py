@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from bisect import bisect
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobx.handlers.pairs import ascending
 from jobx.handlers.pairs.ascending import Ascending
 
 #: Keys of one type, each of which ascends from the one before.
@@ -29,9 +31,22 @@ def test_parts_are_merged_in_the_order_of_keys_and_then_of_parts(parts: list[lis
     assert len(held) == len(together)
 
 
-def test_many_parts_are_merged_in_many_rounds() -> None:
-    parts = [([*range(n, 30_000, 100)], [n] * 300) for n in range(100)]
-    assert Ascending(*parts).in_order() == [(key, key % 100) for key in range(30_000)]
+@pytest.mark.parametrize("count", [10, 100], ids=["in rounds", "at once"])
+def test_long_parts_are_merged(count: int) -> None:
+    parts = [([*range(n, 30_000, count)], [n] * (30_000 // count)) for n in range(count)]
+    assert Ascending(*parts).in_order() == [(key, key % count) for key in range(30_000)]
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("count", [16, 300])
+def test_parts_whose_keys_do_not_overlap_are_not_looked_at_for_each_key(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+    monkeypatch.setattr(ascending, "bisect_right", lambda *at: looked.append(at) or bisect(*at))
+    parts = [([*range(n, n + 300)], [None] * 300) for n in range(0, 300 * count, 300)]
+    assert Ascending(*parts).in_order() == [(key, None) for key in range(300 * count)]
+    assert len(looked) <= 300 * count / 10
 
 
 @given(KEYS)
