@@ -51,7 +51,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from itertools import islice
-from typing import ClassVar
+from typing import ClassVar, Final
+
+#: What decoders of msgspec raise for damaged bytes. Its own errors are ValueErrors; of text that is
+#: not UTF-8, and of values that nest too deep, others tell.
+UNREADABLE: Final = (ValueError, RecursionError)
 
 
 class JobxError(Exception):

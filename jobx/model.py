@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
 
 import msgspec
 
-from jobx.errors import InvalidInput, quote
+from jobx.errors import UNREADABLE, InvalidInput, quote
 from jobx.payload import Payload
 
 #: The look-ahead is needed because ``$`` also matches before a final newline.
@@ -345,10 +345,18 @@ def decode(kind: type[E], where: str, body: bytes) -> E:
     try:
         entity: E = _DECODERS[kind].decode(body)
     except msgspec.ValidationError as error:
-        raise _refusal(where, msgspec.json.decode(body), error) from error
-    except msgspec.DecodeError as error:
+        raise _refusal(where, _plain(body), error) from error
+    except UNREADABLE as error:
         raise InvalidInput(where, quote(body, 120), str(error)) from error
     return entity
+
+
+def _plain(body: bytes) -> object:
+    """Return what is in a JSON body; what is wrong with it may stand before what cannot be read."""
+    try:
+        return msgspec.json.decode(body)
+    except UNREADABLE:
+        return body
 
 
 def _refusal(where: str, fields: object, error: msgspec.ValidationError) -> InvalidInput:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobx.errors import BlobDamaged, EntryDamaged, JobxError
+from jobx.errors import UNREADABLE, BlobDamaged, EntryDamaged, JobxError
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Entry, Limits, Store, Unit
@@ -179,7 +179,7 @@ def pointer_in(value: bytes) -> BlobPointer | None:
         return None
     try:
         return _POINTER.decode(value)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

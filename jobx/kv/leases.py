@@ -15,6 +15,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from jobx.errors import UNREADABLE
+
 
 class Held(Struct, frozen=True):
     """What a held key shows; as the key's value it is JSON.
@@ -126,5 +128,5 @@ def decode(value: bytes) -> Held:
     """Return what the value of a held key says; what is none counts as the name of its holder."""
     try:
         return msgspec.json.decode(value, type=Held)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return Held(value.decode(errors="replace"))

@@ -13,6 +13,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from jobx.errors import UNREADABLE
+
 VERSION: Final = b"\x01"
 #: nsqd takes 1 MiB at most by default.
 MAX_DATAGRAM_BYTES: Final = 1 << 20
@@ -124,6 +126,6 @@ class Seal:
             return "key"
         try:
             envelope: Envelope = _DECODER.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return "form"
         return envelope if envelope.cluster == self._cluster else "cluster"

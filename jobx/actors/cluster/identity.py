@@ -16,7 +16,14 @@ import msgspec
 from msgspec import Struct
 
 from jobx.config import ClusterSettings
-from jobx.errors import ConfigError, Conflict, EntryDamaged, OutcomeUnknown, StoreUnavailable
+from jobx.errors import (
+    UNREADABLE,
+    ConfigError,
+    Conflict,
+    EntryDamaged,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
 from jobx.kv import keys
 from jobx.kv.store import Create, Store
 
@@ -118,5 +125,5 @@ def record_of(store: Store) -> ClusterRecord | None:
         return None
     try:
         return msgspec.json.decode(entry.value, type=ClusterRecord)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise EntryDamaged(keys.CLUSTER, str(error)) from error

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from jobx.errors import UNREADABLE
 from jobx.kv.leases import Held, Holders
 from jobx.views import PeerView
 
@@ -110,5 +111,5 @@ def member_of(held: Held) -> Member:
     """Return the node that holds a lease; its record is empty if it shows none."""
     try:
         return Member(msgspec.json.decode(held.value, type=NodeRecord), held.term)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return Member(NodeRecord(), held.term)  # of a node that shows no record, as 1.0.0's

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from jobx.actors.runtime.log_limit import LogLimit
-from jobx.errors import InternalError, Unavailable
+from jobx.errors import UNREADABLE, InternalError, Unavailable
 from jobx.handlers import launch
 from jobx.handlers.execution.fork_messages import FORK_NEWS, Forked, NotForked, Ping, ProcessEnded
 from jobx.handlers.execution.shared_page import SharedPage
@@ -150,7 +150,7 @@ class ForkServerClient:
     def _take(self, message: bytes) -> None:
         try:
             news = FORK_NEWS.decode(message)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise InternalError(f"the fork server sent an invalid message: {error}") from error
         if isinstance(news, Forked):
             self._on_spawned(news.n, news.pid)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from jobx.errors import Conflict
+from jobx.errors import UNREADABLE, Conflict
 from jobx.kv import keys
 from jobx.kv.requests import older_requests
 from jobx.kv.store import Create, Entry, Put, Replace, Store, Write
@@ -108,7 +108,7 @@ def _progress(store: Store, entry: Entry | None) -> Progress:
         return Progress(is_done=_is_empty(store))
     try:
         return _PROGRESS.decode(entry.value)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Progress()
 
 

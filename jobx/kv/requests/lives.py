@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from jobx.errors import Conflict, EntryDamaged, InternalError
+from jobx.errors import UNREADABLE, Conflict, EntryDamaged, InternalError
 from jobx.kv import keys
 from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log
@@ -108,7 +108,7 @@ def last(store: Store, node_id: str) -> Life:
     entry = store.get(keys.life(node_id))
     try:
         return Life() if entry is None else _LIFE.decode(entry.value)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InternalError(f"what the store holds under {keys.life(node_id)}: {error}") from error
 
 
@@ -130,7 +130,7 @@ def read(entry: Entry) -> Life | None:
     """Return the life that a record is of; None: it cannot be read."""
     try:
         return _LIFE.decode(entry.value)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -199,5 +199,5 @@ def _mark(value: bytes) -> Mark:
     """Return a mark; an unreadable mark counts no deaths."""
     try:
         return _MARK.decode(value)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Mark()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from jobx.errors import UNREADABLE
 from jobx.kv import keys
 from jobx.kv.requests import event_log, kept_requests, request_counts, request_index
 from jobx.kv.requests.kept_requests import FinishedRequest, KeptMark
@@ -77,7 +78,7 @@ def is_upgraded(store: Store) -> bool:
 def _old(value: bytes, workflow: str, request_id: str, expires_at: float) -> Request:
     try:
         return msgspec.json.decode(value, type=Request)
-    except msgspec.DecodeError:  # it is listed nevertheless, so that it expires
+    except UNREADABLE:  # it is listed nevertheless, so that it expires
         return Request(
             workflow_name=workflow,
             request_id=request_id,

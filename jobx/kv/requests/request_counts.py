@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from jobx.errors import Conflict
+from jobx.errors import UNREADABLE, Conflict
 from jobx.kv import keys
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests.request_index import Row
@@ -113,13 +113,13 @@ def _counters(store: Store, workflow: str, job: str | None) -> list[Entry]:
 def _counted(entry: Entry) -> Counter[str]:
     try:
         return Counter(_COUNTS.decode(entry.value))
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         _log.warning("the counters %s cannot be read and begin anew: %s", entry.key, error)
         return Counter()
 
 
 def _add(total: Counter[str], change: Entry) -> None:
-    total[change.value.decode()] += 1 if change.key.endswith(_MORE) else -1
+    total[change.value.decode(errors="replace")] += 1 if change.key.endswith(_MORE) else -1
 
 
 def _last(key: str) -> str:

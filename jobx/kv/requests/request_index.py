@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from jobx.errors import UNREADABLE
 from jobx.kv import keys
 from jobx.kv.requests.request_filter import Filter, error_digest
 from jobx.kv.store import Delete, Put, Write
@@ -83,5 +84,5 @@ def decode(value: bytes) -> Row | None:
     """Return the row in an index; None if only the request itself can tell what it says."""
     try:
         return _ROW.decode(value) if value else None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None

@@ -15,7 +15,7 @@ import msgspec
 
 from jobx.actors.cluster.identity import record_of
 from jobx.actors.cluster.members import Member, member_of
-from jobx.errors import JobxError
+from jobx.errors import UNREADABLE, JobxError
 from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
 from jobx.kv.leases import Held
@@ -110,7 +110,7 @@ def _reports(store: Store, names: list[str]) -> dict[str, NodeReport]:
 def _read(answer: Entry) -> NodeReport | None:
     try:
         return msgspec.json.decode(answer.value, type=NodeReport)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # of another version
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from jobx.actors.inspection.folding.activity import Activity
 from jobx.actors.request.events import Kind
-from jobx.errors import BlobDamaged
+from jobx.errors import UNREADABLE, BlobDamaged
 from jobx.views import InvocationState, Reading
 
 #: Vertices of one block.
@@ -154,7 +154,7 @@ def unpack_block(body: bytes) -> Block:
         began_at, *spent_us, places = packed.columns
         block.began_at, block.places = column_of("d", began_at), column_of("I", places)
         block.spent_us = tuple(column_of("I", one) for one in spent_us)
-    except (msgspec.MsgspecError, zlib.error, ValueError) as error:
+    except (zlib.error, *UNREADABLE) as error:
         raise BlobDamaged("view", str(error)) from error
     block.stages = bytearray(packed.stages)
     block.tries, block.branches = packed.tries, packed.branches

@@ -32,7 +32,7 @@ from jobx.actors.inspection.folding.columns import (
     column_of,
     unpack_block,
 )
-from jobx.errors import BlobDamaged
+from jobx.errors import UNREADABLE, BlobDamaged
 from jobx.system.errors import translate_read
 
 #: Its name in the folder of a request; the ending says that it is shared with no node.
@@ -179,7 +179,7 @@ class ViewFile(Columns):
         packed = self._read(offset, size, checksum)
         try:
             return _DECODER.decode(zlib.decompress(packed))
-        except (zlib.error, msgspec.MsgspecError) as error:
+        except (zlib.error, *UNREADABLE) as error:
             raise _damaged(str(error)) from error
 
     def _take(self, header: _Header, key: tuple[str, str, float]) -> None:
