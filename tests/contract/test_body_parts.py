@@ -94,7 +94,7 @@ def test_parts_that_nobody_reads_pause_reading() -> None:
 
 
 def test_another_parser_gets_all_parts() -> None:
-    class Other(PythonProtocol):  # type: ignore[misc]
+    class Other(PythonProtocol):  # type: ignore[misc]  # untyped
         """Such as that in C, which copies nothing."""
 
     reading = Reading()
