@@ -53,9 +53,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import ClassVar, Final
 
-#: What decoders of msgspec raise for damaged bytes. Its own errors are ValueErrors; of text that is
-#: not UTF-8, and of values that nest too deep, others tell.
-UNREADABLE: Final = (ValueError, RecursionError)
+#: What msgspec raises for what cannot be read or written: its own errors are ValueErrors; of text
+#: that is not UTF-8, of instants that are none, and of values that nest too deep, others tell.
+UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 class JobxError(Exception):

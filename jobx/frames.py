@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from jobx import values
-from jobx.errors import FrameError, InvalidInput
+from jobx.errors import UNREADABLE, FrameError, InvalidInput
 
 #: Largest body of a frame. Larger values travel as blobs, so nothing comes near it.
 MAX_FRAME_BYTES: Final = 64 << 20
@@ -26,8 +26,6 @@ MAX_FRAME_BYTES: Final = 64 << 20
 _PEEK_BYTES: Final = 64
 _HEAD: Final = struct.Struct(">I")
 _ENCODER: Final = msgspec.msgpack.Encoder()
-#: What msgspec raises for what cannot be read or written: its own errors are ValueErrors.
-UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 def encode(frame: object) -> bytes:

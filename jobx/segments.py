@@ -12,8 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jobx import values
-from jobx.errors import FrameError
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE, FrameError
 from jobx.model import Failure
 from jobx.payload import Number, PayloadWire, StageData, unpack_offsets
 

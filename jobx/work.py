@@ -14,8 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from jobx import values
-from jobx.errors import FrameError
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE, FrameError
 from jobx.payload import PayloadWire
 
 #: What a batch of mappers takes for each in the mean, below which data of stages is not kept.

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from jobx.actors.executors.paces import UsualTime
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE
 
 #: The file in the data folder.
 NAME: Final = "usual_times.json"

@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from jobx import values, views
-from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
-from jobx.frames import UNREADABLE, encode
+from jobx.errors import UNREADABLE, FrameError, InvalidInput, JobxError, from_wire, quote
+from jobx.frames import encode
 from jobx.questions import actors, entities, inspection, nodes, requests
 from jobx.questions.base import A, Question
 from jobx.questions.requests import AwaitRequest, SubmitJob

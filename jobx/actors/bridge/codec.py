@@ -22,8 +22,7 @@ from jobx.actors.messages import (
 )
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.failure import ChildFailed, ChildLost
-from jobx.errors import FrameError, InternalError
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE, FrameError, InternalError
 
 #: Node id, incarnation, local id.
 Wire: TypeAlias = tuple[str, int, int | str]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE
 from jobx.payload import Payload, PayloadWire
 from jobx.segments import FailedRun, MappedChunk, Reduced, Returned, Segment, Unstarted
 from jobx.work import MapWork, PullWork, ReduceWork, Work

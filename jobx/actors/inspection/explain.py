@@ -81,9 +81,8 @@ def of_stored(
         left = [_left(group, "adoption", f"nobody is at it: {says}") for group in causes.left()]
         return ExplainView(request=view, says=says, groups=left, helps=by, reading=reading)
     failed = view.failure.invocation_id if view.failure is not None else None
-    ended = (
-        causes.left(failed) if reading is None else []
-    )  # later events may say that they have ended
+    # If the log is still being read, later events may say that these have ended.
+    ended = causes.left(failed) if reading is None else []
     open_ones = (group for group in ended if group.cause != "children")
     then = [_left(group, "open", "had no result") for group in open_ones]
     if causes.then:

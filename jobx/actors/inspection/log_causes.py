@@ -17,7 +17,7 @@ from jobx.actors.request.open_groups import groups
 from jobx.actors.request.standing import MOST_SEEN, Group
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import Chunk
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE
 from jobx.kv.requests import event_log
 from jobx.model import Failure, Plan
 from jobx.payload import Payload

@@ -220,10 +220,8 @@ class Groups:
         if self._many is not None:
             self._write_many(self._many, in_sections)
         elif self._lists:
-            items, pack = (
-                ordered(self._lists, self._names),
-                PLAIN.encode if self._is_plain else None,
-            )
+            items = ordered(self._lists, self._names)
+            pack = PLAIN.encode if self._is_plain else None
             self.runs.append(self._writer.run(items, in_sections, pack))
             self._lists, self._names, self._hashes = {}, {}, None
             self.held_bytes = 0

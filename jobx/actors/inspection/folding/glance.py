@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from jobx.actors.request.events import Kind
 from jobx.actors.request.spans import Span
-from jobx.errors import EntryDamaged
-from jobx.frames import UNREADABLE
+from jobx.errors import UNREADABLE, EntryDamaged
 
 
 class Fault(Struct, frozen=True):
