@@ -40,11 +40,13 @@ def _progress(value: bytes) -> indexing.Progress:
     return indexing.read(_with(keys.INDEXED, value))
 
 
-def _counts(value: bytes) -> dict[str, int]:
+def _not_counted(value: bytes) -> list[Entry]:
+    """Return the changes that are left once they were added to a counter."""
     store = _with(keys.counts("w", "j"), value)
-    store.commit([Put(keys.uncounted("w", "j") + "0+", value)])
+    changes = keys.uncounted("w", "j")
+    store.commit([Put(f"{changes}0+", value)])
     request_counts.fold(store)
-    return {}
+    return store.range(changes, limit=2)
 
 
 def _last_life(value: bytes) -> lives.Life:
@@ -68,7 +70,7 @@ def _cluster(value: bytes) -> identity.ClusterRecord | None:
         (large_events.pointer_in, None),
         (request_index.decode, None),
         (_progress, indexing.Progress()),
-        (_counts, {}),
+        (_not_counted, []),
     ],
     ids=["lease", "member", "life", "large event", "index", "progress", "counts"],
 )
