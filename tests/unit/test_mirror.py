@@ -128,6 +128,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),
+    "tests/unit/test_mr_variables.py": ("mr_conversions",),
     "tests/unit/tools/commands/test_apply.py": ("tools/shared/applying",),
     "tests/unit/tools/shared/test_completion.py": ("tools/commands/completion",),
     "tests/unit/tools/commands/test_request.py": (
