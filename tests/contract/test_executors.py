@@ -378,8 +378,9 @@ def test_waiting_work_is_given_back_when_no_executor_is_there(
     lent: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = cast("ExecutorPool", lent.executors)
-    monkeypatch.setattr(pool._processes, "_start_fork_server", lambda: None)
-    pool._processes._fork_server.kill()
+    server = pool._processes._fork_server
+    monkeypatch.setattr(server, "start_later", lambda _: None)
+    server._end()
     lent.until(lambda: [None] if pool.trouble and not pool._executors else [])
     ours = lent.run(["return", 1])
     borrow(lent, 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors.executors import overdue, processes
+from jobx.actors.executors import fork_server_client, overdue, processes
 from tests.support.authoring import ANSWER, FAN, SLEEP, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.processes import alive, parent
@@ -206,7 +206,7 @@ def test_fork_server_that_stands_still_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
-    monkeypatch.setattr(processes, "GONE_LOOKS", 100)
+    monkeypatch.setattr(fork_server_client, "GONE_PINGS", 100)
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")})
     old = node.pids()
     server = parent(old[0])
@@ -223,7 +223,7 @@ def test_fork_server_that_stands_still_is_replaced(
 
 def test_node_without_an_executor_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
-    monkeypatch.setattr(processes, "GONE_LOOKS", 10**9)
+    monkeypatch.setattr(fork_server_client, "GONE_PINGS", 10**9)
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")}, node__executors=1)
     server = parent(node.pids()[0])
 
@@ -242,7 +242,7 @@ def test_idle_executor_that_is_stopped_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
-    monkeypatch.setattr(processes, "GONE_LOOKS", 1000)  # it may take long to start
+    monkeypatch.setattr(fork_server_client, "GONE_PINGS", 1000)  # it may take long to start
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")}, node__executors=1)
     (old,) = node.pids()
 
@@ -257,7 +257,7 @@ def test_executor_that_says_it_leaves_and_stays_is_killed(
 ) -> None:
     """A handler that makes the end of the process hang is as good as any other way to stay."""
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
-    monkeypatch.setattr(processes, "GONE_LOOKS", 1000)  # it may take long to start
+    monkeypatch.setattr(fork_server_client, "GONE_PINGS", 1000)  # it may take long to start
     monkeypatch.setattr(overdue, "LEAVE_S", 0.2)
     stays = (
         "import os, subprocess, time\ndef handler(arguments):\n    yield Return()\n"

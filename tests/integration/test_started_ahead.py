@@ -35,13 +35,12 @@ class NoRoom:
     """A fork server that makes no executor; ``ask`` is called each time that it is to."""
 
     is_up = True
-    unanswered = 0
 
     def __init__(self, ask: Callable[[int], None]) -> None:
         self._ask = ask
         self.asked = 0
 
-    def ping(self) -> None:
+    def check(self) -> None:
         pass
 
     def spawn(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""The node's side of the fork server that makes executor processes."""
+"""The node's side of the fork server that makes executor processes: starts, asks, replaces it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from jobx.actors.runtime.log_limit import LogLimit
+from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.errors import UNREADABLE, InternalError, Unavailable
 from jobx.handlers import launch
 from jobx.handlers.execution.fork_messages import FORK_NEWS, Forked, NotForked, Ping, ProcessEnded
@@ -24,6 +25,12 @@ from jobx.handlers.execution.shared_page import SharedPage
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.
 _STOP_S: Final = 2.0
+#: Pings without an answer with which it is in trouble, and with which it is replaced.
+DOUBT_PINGS: Final = 3
+GONE_PINGS: Final = 10
+#: One that dies is started again, later and later when it dies often.
+RESTARTS: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
+
 _log = logging.getLogger(__name__)
 
 #: Called with the pid and the exit code (negative: the signal) of an executor that is gone.
@@ -65,17 +72,27 @@ class ForkServerClient:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._pings = self._answered = 0
+        self._budget = RestartBudget(RESTARTS)
+        self._starting: asyncio.Handle | None = None
         self._log_limit = LogLimit(time.monotonic, 10.0, 1)
-
-    @property
-    def unanswered(self) -> int:
-        """Number of pings in a row without an answer; answers come in order."""
-        return self._pings - self._answered
 
     @property
     def is_up(self) -> bool:
         """Whether it can make executors."""
         return self._control is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it makes no executors; None if it does."""
+        if self._control is None:
+            return "the fork server of the executors is gone"
+        is_silent = self._unanswered > DOUBT_PINGS
+        return "the fork server of the executors does not answer" if is_silent else None
+
+    @property
+    def _unanswered(self) -> int:
+        """Number of pings in a row without an answer; answers come in order."""
+        return self._pings - self._answered
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the process; it is ready for ``spawn`` at once.
@@ -93,6 +110,20 @@ class ForkServerClient:
         self._pings = self._answered = 0
         loop.add_reader(ours.fileno(), self._readable)
 
+    def start_later(self, started: Callable[[], None]) -> None:
+        """Start it again after one that died; it is tried until ``stop``."""
+        delay_s = self._budget.delay_s(self._loop.time())
+        self._starting = self._loop.call_later(delay_s, self._start_again, started)
+
+    def _start_again(self, started: Callable[[], None]) -> None:
+        try:
+            self.start(self._loop)
+        except Unavailable as error:
+            _log.warning("%s", error)
+            self.start_later(started)
+        else:
+            started()
+
     def spawn(self, number: int) -> tuple[socket.socket, SharedPage]:
         """Ask for an executor; return its stream and the page that is shared with it.
 
@@ -106,22 +137,33 @@ class ForkServerClient:
         except OSError as error:
             raise InternalError(f"the fork server gives no executor: {error}") from error
 
-    def ping(self) -> None:
-        """Send a ping; one that cannot be sent counts as unanswered."""
+    def check(self) -> None:
+        """Ask it for a sign of life; end it if it has given none for long."""
+        if self._control is None:
+            return
+        if self._unanswered >= GONE_PINGS:
+            _log.error("the fork server does not answer; it is replaced, with all executors")
+            self._end()
+            return
         self._pings += 1
-        if self._control is not None:
-            with suppress(OSError):
-                self._control.send(msgspec.msgpack.encode(Ping(self._pings)))
+        with suppress(OSError):  # what cannot be sent counts as unanswered
+            self._control.send(msgspec.msgpack.encode(Ping(self._pings)))
 
-    def kill(self) -> None:
-        """Kill a fork server that does not respond, and with it its executors."""
+    def stop(self) -> None:
+        """End the fork server and its executors for good; bounded."""
+        if self._starting is not None:
+            self._starting.cancel()
+        self._stop()
+
+    def _end(self) -> None:
+        """Kill it, and with it its executors, and tell so."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        self.stop()
+        self._stop()
+        self._on_gone()
 
-    def stop(self) -> None:
-        """End the fork server and its executors; bounded."""
+    def _stop(self) -> None:
         self._disconnect()
         process, self._process = self._process, None
         if process is None:
@@ -144,8 +186,7 @@ class ForkServerClient:
         if message:
             self._take(message)
         else:
-            self.kill()  # the fork server has ended, or nobody listens
-            self._on_gone()
+            self._end()  # it has ended, or nobody listens
 
     def _take(self, message: bytes) -> None:
         try:

@@ -15,9 +15,9 @@ from jobx.actors.executors import overdue
 from jobx.actors.executors.fork_server_client import ForkServerClient
 from jobx.actors.executors.process import Executor
 from jobx.actors.runtime.log_limit import LogLimit
-from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
+from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
-from jobx.errors import DeadlineExceeded, InternalError, Unavailable
+from jobx.errors import DeadlineExceeded, InternalError
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
 from jobx.segments import ReadyReport, Report, UnreadReport
@@ -33,9 +33,8 @@ SPAWN_AGAIN_S: Final = 1.0
 LEAVE_S: Final = 0.5
 #: How often all processes are checked.
 LOOK_S: Final = 1.0
-#: Failed checks in a row before a silent fork server or a stopped executor is replaced, or before
-#: the lack of executors is reported.
-GONE_LOOKS: Final = 10
+#: Failed checks in a row before a stopped executor is replaced, or before the lack of executors is
+#: reported.
 STOPPED_LOOKS: Final = 2
 DOUBT_LOOKS: Final = 2
 
@@ -46,9 +45,6 @@ BLANKS: Final = 2
 AHEAD: Final = RestartPolicy(
     max_restarts=5, window_s=600.0, backoff_s=SPAWN_AGAIN_S, max_backoff_s=60.0
 )
-
-#: A fork server that dies is started again, later and later when it dies often.
-FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
 
 _log = logging.getLogger(__name__)
 
@@ -102,11 +98,9 @@ class ExecutorProcesses:
         self._numbers = 0
         self._looking: asyncio.Handle | None = None
         self._looked_at = 0.0
-        self._unanswered = 0
         self._without_any = 0
         self._deaths, self._last_death = 0, ""
         self._connecting: set[asyncio.Future[Any]] = set()
-        self._fork_server_budget = RestartBudget(FORK_SERVER)
         self._ahead_budget, self._ahead_at = RestartBudget(AHEAD), 0.0
         self._log_limit = LogLimit(time.monotonic, 10.0, 1)
         self._fork_server = ForkServerClient(
@@ -130,8 +124,7 @@ class ExecutorProcesses:
         if not self._count:
             return
         self._fork_server.start(self._loop)
-        for _ in range(self._count):
-            self._spawn()
+        self._spawn_all()
         self._looked_at = self._loop.time()
         self._looking = self._loop.call_later(LOOK_S, self._look)
         deadline = self._loop.time() + timeout_s
@@ -160,13 +153,8 @@ class ExecutorProcesses:
         """Why there is no executor; None if there is one, or there is to be none."""
         if not self._count:
             return None
-        if not self._fork_server.is_up:
-            return "the fork server of the executors is gone"
-        if self._unanswered > DOUBT_LOOKS:
-            return "the fork server of the executors does not answer"
-        if self._without_any > DOUBT_LOOKS:
-            return "no executor is ready"
-        return None
+        is_without = self._without_any > DOUBT_LOOKS
+        return self._fork_server.trouble or ("no executor is ready" if is_without else None)
 
     @property
     def starts(self) -> Starts | None:
@@ -198,6 +186,10 @@ class ExecutorProcesses:
         """End the least needed executor if too many are parked."""
         gone = min(parked, key=lambda e: (bool(e.work), bool(e.suspended), e.state_since))
         gone.kill(EVICTED, gone.progress())
+
+    def _spawn_all(self) -> None:
+        for _ in range(self._count):
+            self._spawn()
 
     def _spawn(self, workflow: str = "") -> None:
         """Let a free seat be taken by an executor without one, or start one for it."""
@@ -231,7 +223,7 @@ class ExecutorProcesses:
 
     def _start_ahead_later(self) -> None:
         now = self._loop.time()
-        self._ahead_at = now + _delay_s(self._ahead_budget, AHEAD, now)
+        self._ahead_at = now + self._ahead_budget.delay_s(now)
 
     def _start(self, workflow: str, *, has_seat: bool = True) -> None:
         try:
@@ -254,22 +246,10 @@ class ExecutorProcesses:
         self._looked_at = now
         is_any_ready = any(executor.state == "ready" for executor in self.executors)
         self._without_any = 0 if is_any_ready else self._without_any + 1
-        self._look_at_fork_server()
+        self._fork_server.check()
         for executor in list(self.executors):
             self._look_at(executor, now)
         self._start_ahead()
-
-    def _look_at_fork_server(self) -> None:
-        if not self._fork_server.is_up:
-            return
-        self._unanswered = self._fork_server.unanswered
-        if self._unanswered >= GONE_LOOKS:
-            _log.error("the fork server does not answer; it is replaced, with all executors")
-            self._unanswered = 0
-            self._fork_server.kill()
-            self._fork_server_gone()
-        else:
-            self._fork_server.ping()
 
     def _look_at(self, executor: Executor, now: float) -> None:
         blame = overdue.in_state(executor, now)
@@ -333,31 +313,13 @@ class ExecutorProcesses:
         if self.is_closing:
             return
         dead = list(self.executors)
-        self._unanswered = 0
         for executor in dead:
             executor.kill_group()  # as the fork server would have done
         shutil.rmtree(self._temp_dir, ignore_errors=True)
         for executor in dead:
             self._bury(executor, crashed("the fork server is gone"))
         self._spawning.clear()
-        self._start_fork_server_later()
-
-    def _start_fork_server_later(self) -> None:
-        delay_s = _delay_s(self._fork_server_budget, FORK_SERVER, self._loop.time())
-        self._loop.call_later(delay_s, self._start_fork_server)
-
-    def _start_fork_server(self) -> None:
-        """Start the fork server again, and the executors that it makes."""
-        if self.is_closing:
-            return
-        try:
-            self._fork_server.start(self._loop)
-        except Unavailable as error:
-            _log.warning("%s", error)
-            self._start_fork_server_later()
-            return
-        for _ in range(self._count):
-            self._spawn()
+        self._fork_server.start_later(self._spawn_all)
 
     def _bury(self, executor: Executor, crash: Failure) -> None:
         """Replace a dead executor."""
@@ -374,12 +336,6 @@ class ExecutorProcesses:
         self._on_dead(executor, blame)
         executor.close()
         self._loop.call_later(0 if executor.was_ready else SPAWN_AGAIN_S, self._spawn)
-
-
-def _delay_s(budget: RestartBudget, policy: RestartPolicy, now: float) -> float:
-    """Count a failure; return how long to wait until the next try."""
-    decision = budget.failed(now)
-    return decision.delay_s if isinstance(decision, Restart) else policy.max_backoff_s
 
 
 def late(before: float, every_s: float, now: float) -> bool:

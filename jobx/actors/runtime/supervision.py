@@ -85,3 +85,8 @@ class RestartBudget:
         if not self.is_spent:
             return Restart(doubled(policy.backoff_s, len(failures) - 1, policy.max_backoff_s))
         return Escalate() if policy.mode == "escalate" else Abandon()
+
+    def delay_s(self, now: float) -> float:
+        """Count a failure; return when to try again, for what is tried however often it fails."""
+        decision = self.failed(now)
+        return decision.delay_s if isinstance(decision, Restart) else self._policy.max_backoff_s

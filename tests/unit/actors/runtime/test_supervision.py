@@ -63,3 +63,8 @@ def test_a_delay_stays_within_its_bound_however_large_the_budget() -> None:
     budget = RestartBudget(RestartPolicy(max_restarts=5_000, max_backoff_s=9.0))
     decisions = [budget.failed(1.0) for _ in range(5_000)]
     assert decisions[-1] == Restart(9.0)
+
+
+def test_what_is_tried_for_ever_is_tried_after_the_longest_delay_when_the_budget_is_spent() -> None:
+    budget = RestartBudget(POLICY)
+    assert [budget.delay_s(0.0) for _ in range(6)] == [1.0, 2.0, 3.0, 3.0, 3.0, 3.0]
