@@ -5,24 +5,22 @@ from __future__ import annotations
 import array
 from typing import Final, TypeAlias
 
-import msgspec
 from thespian.actors import ActorAddress
 
-from jobx import values
+from jobx.actors.coordination import attempt_failures, request_limits
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.messages import Lost
 from jobx.actors.ports import Services
 from jobx.actors.request.decisions import Dispatch, Pace, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
-from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.spans import Span
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
+from jobx.actors.request.tree import MAPPER, Chunk
 from jobx.errors import InvalidInput
-from jobx.model import Failure, HandlerRef, PlanStep, Retry
-from jobx.payload import Payload, StageData, cut, unpack_offsets
+from jobx.model import Failure, Retry
+from jobx.payload import Payload, StageData, unpack_offsets
 from jobx.segments import (
     FailedRun,
     MappedChunk,
@@ -33,14 +31,11 @@ from jobx.segments import (
     read_notes,
 )
 
-#: Most characters of an invocation's input that a failure quotes.
-QUOTED_CHARACTERS: Final = 200
 #: The node where a segment comes from, empty if it is the coordinator's, its span, and what the
 #: stages of its batch yielded: the last fields of an event.
 Where: TypeAlias = tuple[str, Span | None, StageData | None]
 HERE: Final[Where] = ("", None, None)
 NOTHING: Final[tuple[Notes, Where]] = ({}, HERE)
-_OUTPUTS: Final = ("output", "combiner_output", "reducer_output")
 
 
 class ExecutorReports:
@@ -69,26 +64,18 @@ class ExecutorReports:
             count = segment.count if isinstance(segment, Returned) else 1
             self.give_back(work, segment.vertex + 1, segment.vertex + count)
             return
-        excess = None if isinstance(segment, FailedRun) else self._excess()
-        if excess is not None:
-            self.attempt_failed(work, segment.vertex, excess, (notes, where))
+        left = notes, where
+        excess = request_limits.excess(self._limits, self._state.passed_bytes)
+        if isinstance(segment, FailedRun):
+            self.attempt_failed(work, segment.vertex, segment.failure, left, segment.stage)
+        elif excess is not None:
+            self.attempt_failed(work, segment.vertex, excess, left)
         elif isinstance(segment, Returned):
             self._returned(work, segment, notes, where)
         elif isinstance(segment, MappedChunk):
             self._mapped(work, actor, segment, notes, where)
         elif isinstance(segment, Reduced):
             self._reduced(work, segment, notes, where)
-        elif isinstance(segment, FailedRun):
-            left = notes, where
-            self.attempt_failed(work, segment.vertex, segment.failure, left, segment.stage)
-
-    def _excess(self) -> Failure | None:
-        """Return the failure of a request that has passed on too much; None if it may go on."""
-        most = self._limits.max_bytes
-        if not 0 < most < self._state.passed_bytes:
-            return None
-        text = f"its invocations passed on more than {most} bytes (requests.max_bytes)"
-        return Failure(kind="limit", type="TooMuchData", message=text)
 
     def give_back(self, work: Dispatch, start: int, stop: int) -> None:
         """Make invocations of a batch that got no result ready again."""
@@ -130,11 +117,12 @@ class ExecutorReports:
         if failure.kind == "blob" and self._is_made_again(failure):
             self.give_back(work, vertex, vertex + 1)
             return
-        kind, target = _target(work, vertex, stage)
-        ref = _handler(self._plan.steps[chunk.step], kind)
+        kind, target = attempt_failures.tried(work, vertex, stage)
+        ref = attempt_failures.handler(self._plan.steps[chunk.step], kind)
         attempt = self._state.attempt(target)
-        failure = _complete(failure, chunk, ref, kind, vertex)
-        failure = msgspec.structs.replace(failure, attempt=attempt.number)
+        failure = attempt_failures.complete(
+            failure, chunk, ref, kind, vertex, attempt=attempt.number
+        )
         now = self._journal.now_at()
         delay_s = next_delay_s(ref.retry, failure, attempt, self._limits.lost_attempts)
         names = self._journal.key.workflow, chunk.step, kind
@@ -145,7 +133,7 @@ class ExecutorReports:
             self._journal.append(failed, urgent=True)
         else:
             number, partition = attempt.number + 1, max(target[1], 0)
-            why = delay_s, failure, partition, _outputs(notes), *where
+            why = delay_s, failure, partition, attempt_failures.outputs(notes), *where
             self._journal.append(Retried(now, kind, chunk.start, vertex, 1, number, *why))
 
     def _returned(self, work: Dispatch, segment: Returned, notes: Notes, where: Where) -> None:
@@ -268,21 +256,13 @@ class ExecutorReports:
 
     def _refusal(self, chunk: Chunk, step: str, growth: int) -> Failure | None:
         """Return why a mapper may not map on to ``growth`` mappers more; None if it may."""
-        limits = self._limits
         if step not in self._plan.steps:
-            known = ", ".join(sorted(self._plan.steps))
-            text = f"there is no step {step!r} to map to; the workflow has {known}"
-            return Failure(kind="protocol", type="UnknownStep", message=text)
-        if chunk.depth + 1 > limits.max_tree_depth:
-            text = f"mappers map on more than {limits.max_tree_depth} levels deep"
-            return Failure(kind="limit", type="TreeTooDeep", message=text)
-        if 0 < limits.max_invocations < self._state.tree.mapped_count + growth:
-            most = limits.max_invocations
-            text = f"the request has more than {most} mappers (requests.max_invocations)"
-            return Failure(kind="limit", type="TooManyInvocations", message=text)
+            return request_limits.unknown_step(step, self._plan.steps)
+        mapped = self._state.tree.mapped_count + growth
+        refusal = request_limits.growth(self._limits, chunk.depth + 1, mapped)
         accepted = self._state.accepted
-        if accepted is not None and accepted.may_wait:
-            return None
+        if refusal is not None or (accepted is not None and accepted.may_wait):
+            return refusal
         workflow, wanted = self._journal.key.workflow, self._plan.steps[step].required
         missing = self._node.missing(workflow, wanted, is_begun=True)
         if missing is not None:
@@ -296,54 +276,6 @@ def first_vertex(work: Dispatch) -> int:
     return work.first if isinstance(work, RunMappers) else work.vertex
 
 
-def _target(work: Dispatch, vertex: int, stage: str) -> tuple[Kind, Target]:
-    if isinstance(work, RunReducer):
-        return "reduce", (vertex, work.partition)
-    return _TRIED[stage][0], (vertex, _TRIED[stage][1])
-
-
-def _handler(step: PlanStep, kind: Kind) -> HandlerRef:
-    if kind == "combine" and step.combiner is not None:
-        return step.combiner
-    return step.reducer if kind == "reduce" else step.mapper
-
-
-def _complete(failure: Failure, chunk: Chunk, ref: HandlerRef, kind: Kind, vertex: int) -> Failure:
-    """Return a failure with the invocation that failed, and its input."""
-    quoted = failure.input
-    if quoted is None and kind == "map":
-        quoted = _quote(chunk, vertex)
-    return msgspec.structs.replace(
-        failure,
-        invocation_id=failure.invocation_id or invocation_id(kind, vertex),
-        handler_name=failure.handler_name or ref.handler_name,
-        step_name=chunk.step,
-        input=quoted,
-    )
-
-
-def _quote(chunk: Chunk, vertex: int) -> str | None:
-    """Return the shortened input of a mapper, if it is at hand."""
-    if chunk.payload.inline is None:
-        return None
-    position = vertex - chunk.start
-    start, stop = cut(chunk.payload, position, position + 1)
-    try:
-        text = repr(values.unpack(chunk.payload.inline[start:stop]))
-    except InvalidInput:
-        return None
-    return text if len(text) <= QUOTED_CHARACTERS else f"{text[: QUOTED_CHARACTERS - 3]}..."
-
-
-def _outputs(notes: Notes) -> Notes:
-    """Return of notes what a failed attempt wrote: nothing else of it counts."""
-    found = {
-        vertex: {name: text for name, text in note.items() if name in _OUTPUTS}
-        for vertex, note in notes.items()
-    }
-    return {vertex: note for vertex, note in found.items() if note}
-
-
 def _pack_durations(duration_us: int) -> bytes:
     return array.array("I", [min(duration_us, 0xFFFFFFFF)]).tobytes()
 
@@ -355,10 +287,4 @@ _KINDS: Final[dict[tuple[bool, bool], tuple[Kind, ...]]] = {
     (False, True): ("map", "reduce"),
     (True, False): ("map", "combine"),
     (True, True): ("map", "combine", "reduce"),
-}
-#: The kind of an attempt, by the stage of a mapper's trip.
-_TRIED: Final[dict[str, tuple[Kind, int]]] = {
-    "mapper": ("map", MAPPER),
-    "combiner": ("combine", COMBINER),
-    "reducer": ("reduce", 0),
 }

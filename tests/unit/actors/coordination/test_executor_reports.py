@@ -7,11 +7,8 @@ import pytest
 from msgspec import Raw
 
 from jobx import values
-from jobx.actors.coordination.executor_reports import (
-    QUOTED_CHARACTERS,
-    ExecutorReports,
-    first_vertex,
-)
+from jobx.actors.coordination.attempt_failures import QUOTED_CHARACTERS
+from jobx.actors.coordination.executor_reports import ExecutorReports, first_vertex
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.messages import Lost, RequestKey
 from jobx.actors.metrics import Metrics
