@@ -22,6 +22,8 @@ from jobx.kv.store import Entry, Put, Replace, Store
 
 #: 1: finished requests are in the indexes by job, error and arguments, and are counted.
 FORM: Final = 1
+#: Lives that ended by a death and are remembered.
+MOST_DEATHS: Final = 64
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ class Life(msgspec.Struct, frozen=True):
         is_over: The node was stopped, and did not die.
         form: Of what it writes of requests; see ``FORM``.
         left_at: Since when the node is gone, as far as others know; 0 while it is there.
-        stopped: The incarnation of the life before this one, if that was over; else 0.
+        died: The incarnations of lives before this one that ended by a death, the last ones.
     """
 
     incarnation: int = 0
@@ -47,12 +49,13 @@ class Life(msgspec.Struct, frozen=True):
     is_over: bool = False
     form: int = 0
     left_at: float = 0.0
-    stopped: int = 0
+    died: tuple[int, ...] = ()
 
     def has_lost(self, incarnation: int, *, is_there: bool) -> bool:
         """Whether a life of this node ended by a death.
 
-        Nobody knows it of a node whose record was removed: then it is not said to have died.
+        Nobody knows it of a node whose record was removed, or that died very often since: then it
+        is not said to have died.
 
         Args:
             incarnation: The life.
@@ -62,7 +65,12 @@ class Life(msgspec.Struct, frozen=True):
             return False
         if incarnation == self.incarnation:
             return not (is_there or self.is_over)
-        return incarnation != self.stopped
+        return incarnation in self.died
+
+    def deaths(self) -> tuple[int, ...]:
+        """Return ``died`` of the life after this one."""
+        is_death = self.incarnation and not self.is_over
+        return (*self.died, self.incarnation)[-MOST_DEATHS:] if is_death else self.died
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):

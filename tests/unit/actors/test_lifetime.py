@@ -86,15 +86,22 @@ def test_others_are_told_that_a_node_was_stopped_until_it_starts_again(
     assert not lives.last(store, "n").is_over
 
 
+@pytest.mark.parametrize("later", [1, 2, 3])
 @pytest.mark.parametrize("is_told", [True, False])
-def test_a_life_tells_others_whether_the_one_before_it_was_stopped(
-    store: MemoryStore, tmp_path: Path, *, is_told: bool
+def test_later_lives_tell_others_whether_one_before_them_was_stopped(
+    store: MemoryStore, tmp_path: Path, *, is_told: bool, later: int
 ) -> None:
     life = Lifetime("n", store, tmp_path)
     if is_told:
         life.tell_others()
-    Lifetime("n", store, tmp_path)
+    for _ in range(later):
+        Lifetime("n", store, tmp_path)
     assert lives.last(store, "n").has_lost(life.incarnation, is_there=True) is not is_told
+
+
+def test_only_the_last_deaths_are_remembered(store: MemoryStore, tmp_path: Path) -> None:
+    made = [Lifetime("n", store, tmp_path).incarnation for _ in range(lives.MOST_DEATHS + 3)]
+    assert lives.last(store, "n").died == tuple(made[2:-1])
 
 
 def test_a_life_that_others_removed_is_noted_again(store: MemoryStore, tmp_path: Path) -> None:
