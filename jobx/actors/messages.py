@@ -6,7 +6,8 @@ supervisor and through it to coordinators, from coordinators, between coordinato
 batches, and from the log writer to coordinators.
 
 What coordinators and batches are told is perishable: a batch that exits has abandoned its work, and
-of the end of a request everybody hears who has asked about it.
+of the end of a request everybody hears who has asked about it. Who asks about a child of theirs is
+answered.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from thespian.actors import ActorAddress
 from jobx import model
 from jobx.actors.request.events import Event
 from jobx.actors.request.standing import Standing
-from jobx.actors.runtime.deadletters import Perishable
-from jobx.errors import JobxError
+from jobx.actors.runtime.deadletters import Answered, Perishable
+from jobx.errors import JobxError, NotFound
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
 from jobx.payload import Bounded, Payload, StageData
@@ -134,7 +135,7 @@ class Cancel(Perishable, frozen=True):
     ticket: int
 
 
-class EndChild(Struct, frozen=True):
+class EndChild(Answered, frozen=True):
     """Stop a child, or start it again, as an operator asks its parent; the answer is ChildTold.
 
     Attributes:
@@ -148,6 +149,10 @@ class EndChild(Struct, frozen=True):
     reason: str
     reply_to: ActorAddress
     ticket: int
+
+    def unread(self) -> tuple[ActorAddress, ChildTold]:
+        """Answer that the child is gone, with its parent."""
+        return self.reply_to, ChildTold(self.ticket, NotFound("actor", str(self.child)))
 
 
 class ChildTold(Struct, frozen=True):

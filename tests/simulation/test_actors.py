@@ -7,13 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thespian.actors import ActorExitRequest
 
 from jobx.actors import left_open
 from jobx.actors.coordination import batches, coordinator
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.coordinator import Coordinator
-from jobx.actors.messages import AdoptStrays, Committed, Drain, Ran, RequestKey
-from jobx.errors import FormUnknown, InternalError
+from jobx.actors.messages import (
+    AdoptStrays,
+    Cancel,
+    ChildTold,
+    Committed,
+    Described,
+    Drain,
+    EndChild,
+    Explain,
+    Explained,
+    Ran,
+    RequestKey,
+)
+from jobx.errors import FormUnknown, InternalError, NotFound
 from tests.simulation.simulator import WORKFLOW, Simulation
 
 #: A seed whose tree has many levels.
@@ -45,6 +58,48 @@ def open_request(simulation: Simulation) -> None:
 
 def drain(simulation: Simulation) -> None:
     simulation.base.deliver(simulation.supervisor, Drain())
+
+
+def test_who_asks_while_a_coordinator_starts_again_is_answered_at_once(
+    simulation: Simulation,
+) -> None:
+    open_request(simulation)
+    (cell,) = (one for one in simulation.base.cells() if isinstance(one.actor, Coordinator))
+    heard: list[Any] = []
+    asker = simulation.base.endpoint(lambda message, _: heard.append(message))
+    key = RequestKey(WORKFLOW, "r0")
+    for ticket, message in enumerate(
+        (
+            EndChild(cell.address, True, "restarted", asker, 0),
+            Cancel(key, "enough", asker, 1),
+            Explain(key, asker, 2),
+            EndChild(cell.address, False, "stopped", asker, 3),
+        )
+    ):
+        assert message.ticket == ticket
+        simulation.base.deliver(simulation.supervisor, message)
+    until(simulation, lambda: len(heard) == 4)
+    assert [type(one) for one in heard] == [ChildTold, Described, Explained, ChildTold]
+    assert heard[1].request is None
+    assert isinstance(heard[3].says, NotFound)
+    until(simulation, lambda: "r0" in simulation.ended)
+    assert simulation.ended["r0"][0].state != "cancelled"
+
+
+def test_who_wants_to_end_a_batch_whose_coordinator_leaves_is_answered_at_once(
+    simulation: Simulation,
+) -> None:
+    open_request(simulation)
+    until(simulation, lambda: any(isinstance(c.actor, Batch) for c in simulation.base.cells()))
+    cell = next(one for one in simulation.base.cells() if isinstance(one.actor, Batch))
+    assert cell.parent is not None
+    heard: list[Any] = []
+    asker = simulation.base.endpoint(lambda message, _: heard.append(message))
+    simulation.base.deliver(cell.parent.address, ActorExitRequest())
+    simulation.base.deliver(cell.parent.address, EndChild(cell.address, True, "", asker, 7))
+    until(simulation, lambda: heard)
+    assert isinstance(heard[0].says, NotFound)
+    assert heard[0].ticket == 7
 
 
 @pytest.mark.parametrize(("count", "is_read"), [(1, True), (2, False)])

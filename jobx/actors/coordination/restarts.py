@@ -94,6 +94,8 @@ class Restarts:
         record = self._records.get(key)
         if record is None:
             return ""
+        if not record.count:
+            return f"its coordinator was {record.last}; it is rebuilt from its log"
         last = f"the last time with {record.reason}"
         return f"its coordinator died {record.count} times, {last}; it is rebuilt from its log"
 

@@ -138,8 +138,14 @@ class Supervisor(LoopActor):
         address = self._open[key] = self.create(kind, begin)
         self._keys[address.addressDetails] = key
 
+    def _coordinator(self, key: RequestKey) -> ActorAddress | None:
+        """Return the coordinator of a request; None if there is none that reads its mail."""
+        address = self._open.get(key)
+        is_leaving = address is not None and address.addressDetails in self._again
+        return None if is_leaving else address
+
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
-        address = self._open.get(message.key)
+        address = self._coordinator(message.key)
         if address is None:
             self._recovery.hurry(message.key)
             self.send(message.reply_to, Described(message.ticket, None))
@@ -147,7 +153,7 @@ class Supervisor(LoopActor):
             self.send(address, message)
 
     def _explain(self, message: Explain, _: ActorAddress) -> None:
-        address = self._open.get(message.key)
+        address = self._coordinator(message.key)
         if address is None:
             why = self._why_not_here(message.key)
             self.send(message.reply_to, Explained(message.ticket, None, why=why))
@@ -168,7 +174,7 @@ class Supervisor(LoopActor):
     def _end_child(self, message: EndChild, _: ActorAddress) -> None:
         key = self._keys.get(message.child.addressDetails)
         says: str | JobxError
-        if key is None:
+        if key is None or self._coordinator(key) is None:
             says = NotFound("actor", str(message.child))
         elif not message.is_again:
             self.send(message.child, Cancel(key, message.reason, self.node.gateway, 0))

@@ -41,7 +41,11 @@ class Elsewhere:
 
     def may_ask(self, request: model.Request) -> bool:
         """Whether another node coordinates a request, and nodes can be asked."""
-        return self.ask is not None and request.coordinator not in (None, self.node_id)
+        return self.ask is not None and not self.is_here(request)
+
+    def is_here(self, request: model.Request) -> bool:
+        """Whether this node coordinates an open request, if any does."""
+        return request.coordinator in (None, self.node_id)
 
     async def get(
         self, asked: Question[views.RequestView], request: model.Request
@@ -94,6 +98,6 @@ class Elsewhere:
 
     def where(self, request: model.Request) -> str:
         """Return who coordinates an open request that has no coordinator here."""
-        if request.coordinator in (None, self.node_id):
+        if self.is_here(request):
             return f"request {request.request_id} is being recovered"
         return f"request {request.request_id} is coordinated by node {request.coordinator}"

@@ -37,7 +37,7 @@ READ: Final = (
 
 #: How long a cancel waits for the end of the request before it answers with the current state.
 CANCEL_WAIT_S: Final = 2.0
-#: How long it is tried to have other nodes cancel a request: longer than the takeover of one takes.
+#: How long it is tried to have a request cancelled: longer than the takeover of one takes.
 CANCEL_PATIENCE_S: Final = 10.0
 #: Pause between these tries.
 CANCEL_AGAIN_S: Final = 0.5
@@ -197,9 +197,9 @@ class Verbs:
     async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
         """End a request without a result, on whatever node it is.
 
-        A request that has ended is not changed. If its node does not answer, it is tried again
-        until another one has taken it over, which then ends it; that does no harm where the first
-        try was carried out.
+        A request that has ended is not changed. If it has no coordinator now, or its node does not
+        answer, it is tried again until one has taken it over, which then ends it; that does no harm
+        where the first try was carried out.
 
         Raises:
             Unavailable: Nobody has answered who could cancel it. It may have been cancelled.
@@ -213,7 +213,8 @@ class Verbs:
             try:
                 return await elsewhere.cancel(asked, request, until - now())
             except Unavailable:
-                if not elsewhere.may_ask(request) or now() + CANCEL_AGAIN_S >= until:
+                has_hope = elsewhere.may_ask(request) or elsewhere.is_here(request)
+                if not has_hope or now() + CANCEL_AGAIN_S >= until:
                     raise
             await asyncio.sleep(CANCEL_AGAIN_S)
 

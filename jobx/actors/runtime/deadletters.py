@@ -41,6 +41,17 @@ class Perishable(Struct, frozen=True):
     """
 
 
+class Answered(Struct, frozen=True):
+    """A message that is answered for its receiver, if that has ended before it reads it.
+
+    So nobody waits for the answer of an actor that is gone, and such a message is no dead letter.
+    """
+
+    def unread(self) -> tuple[ActorAddress, Any]:
+        """Return who waits for an answer, and the answer."""
+        raise NotImplementedError
+
+
 class Letters:
     """Dead letters of one type and sender for one target; nothing of their content is kept.
 
@@ -100,6 +111,10 @@ class DeadLetters:
         """Take a message that ``target`` will not read. One of a full mailbox is a warning."""
         has_ended = reason in (GONE, UNREAD)
         if isinstance(message, _OF_ITS_LIFE) or (has_ended and isinstance(message, Perishable)):
+            return
+        if isinstance(message, Answered) and reason is not FULL:
+            asker, answer = message.unread()
+            self._deliver(asker, answer, target)
             return
         self.count += 1
         self._note(target, message, sender, reason)

@@ -37,6 +37,14 @@ def test_taking_up_a_request_counts_as_a_rebuild() -> None:
     assert restarts.failure(KEY) is not None
 
 
+def test_a_coordinator_that_was_started_again_has_not_died() -> None:
+    restarts = Restarts()
+    restarts.asked(KEY, "restarted by an operator: why not")
+    assert restarts.why(KEY) == (
+        "its coordinator was restarted by an operator: why not; it is rebuilt from its log"
+    )
+
+
 def test_deaths_that_are_far_apart_end_nothing() -> None:
     restarts = Restarts()
     assert deaths(restarts, 20, every_s=31.0).count(None) == 0

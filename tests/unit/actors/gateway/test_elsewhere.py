@@ -11,7 +11,7 @@ from jobx import model
 from jobx.actors.gateway import request_verbs
 from jobx.actors.gateway.elsewhere import GET_S, Elsewhere
 from jobx.actors.inspection.view_builders import request_view
-from jobx.actors.messages import RequestKey
+from jobx.actors.messages import Cancel, Described, RequestKey
 from jobx.errors import FormUnknown, InvalidInput, JobxError, Unavailable
 from jobx.kv import keys
 from jobx.kv.requests import request_entity
@@ -146,6 +146,31 @@ def test_a_cancel_that_nobody_takes_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(request_verbs, "CANCEL_PATIENCE_S", 0.1)
     with pytest.raises(Unavailable, match=f"{OPEN.request_id} is coordinated by node a: there is"):
         ask(CANCEL, Asked(SILENT))
+
+
+def test_a_coordinator_that_is_started_again_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_verbs, "CANCEL_AGAIN_S", 0.01)
+    node = FakeNode()
+    write(node.store, replace(OPEN, coordinator="fake"))
+    asked: list[Cancel] = []
+
+    def no_coordinator_at_first(message: Cancel) -> None:
+        asked.append(message)
+        if len(asked) > 1:
+            write(node.store, ENDED)
+        node.desk._tell(Described(message.ticket, None))
+
+    monkeypatch.setattr(node.desk, "_cancel", no_coordinator_at_first)
+    assert asyncio.run(node.call(CANCEL)).state == "cancelled"
+    assert len(asked) == 2
+
+
+def test_a_cancel_of_a_request_that_is_not_recovered_in_time_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_verbs, "CANCEL_PATIENCE_S", 0.1)
+    with pytest.raises(Unavailable, match=f"request {OPEN.request_id} is being recovered"):
+        ask(CANCEL, None, replace(OPEN, coordinator="fake"))
 
 
 def test_a_node_has_time_to_cancel_however_long_the_store_took() -> None:

@@ -9,7 +9,15 @@ from thespian.actors import ActorExitRequest, ChildActorExited, WakeupMessage
 
 from jobx.actors.runtime import deadletters
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.deadletters import FAILED, FULL, GONE, UNREAD, DeadLetters, Perishable
+from jobx.actors.runtime.deadletters import (
+    FAILED,
+    FULL,
+    GONE,
+    UNREAD,
+    Answered,
+    DeadLetters,
+    Perishable,
+)
 from jobx.actors.runtime.limits import EngineLimits
 from tests.unit.actors.runtime.stage import Note, Stage
 
@@ -60,11 +68,36 @@ class Late(Perishable, frozen=True):
     """What means nothing any more once its receiver has ended."""
 
 
+class Asked(Answered, frozen=True):
+    """What somebody waits for the answer of."""
+
+    reply_to: Any
+
+    def unread(self) -> tuple[Any, Any]:
+        return self.reply_to, Note("nobody is here")
+
+
+@pytest.mark.parametrize("end", ["gone", "leaving", "failing"])
+def test_who_asks_an_actor_that_has_ended_is_answered_at_once(end: str) -> None:
+    stage = Stage()
+    address = stage.create()
+    if end == "gone":
+        stage.play(address, ActorExitRequest())
+    elif end == "leaving":
+        stage.send(address, ActorExitRequest())
+    else:
+        stage.send(address, lambda _: 1 / 0)
+    stage.play(address, Asked(stage.audience))
+    assert (Note("nobody is here"), address) in stage.mail
+    assert stage.base.dead_letters.last() == []
+
+
 @pytest.mark.parametrize(
     ("message", "reasons"),
     [
         (Note("a"), {GONE, UNREAD, FAILED, FULL}),
         (Late(), {FAILED, FULL}),
+        (Asked(A), {FULL}),
         (ActorExitRequest(), set()),
         (ChildActorExited(A), set()),
         (WakeupMessage(1.0), set()),
