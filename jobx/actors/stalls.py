@@ -11,7 +11,6 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -54,24 +53,20 @@ class Stalled:
 class Stalls:
     """The stalls of the loop that it is created on.
 
-    Args:
-        now: Monotonic seconds.
-
     Attributes:
         count: All of them.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self.count = 0
-        self._now = now
         self._places: dict[str, Stalled] = {}
-        self._log_limit = LogLimit(now, 10.0, 1)
+        self._log_limit = LogLimit(time.monotonic, 10.0, 1)
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._seen: str | None = None
         #: What runs the loop: the frame below all of its calls.
         self._runner: FrameType | None = None
-        self._due_s = now() + BEAT_S
+        self._due_s = time.monotonic() + BEAT_S
         self._timer = self._loop.call_later(BEAT_S, self._beat)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stalls", daemon=True)
@@ -89,7 +84,7 @@ class Stalls:
         self._thread.join(2 * STALL_S)
 
     def _beat(self) -> None:
-        now = self._now()
+        now = time.monotonic()
         late_s, seen = now - self._due_s, self._seen
         self._runner = sys._getframe(1)
         self._due_s, self._seen = now + BEAT_S, None
@@ -113,9 +108,9 @@ class Stalls:
 
     def _watch(self) -> None:
         """Look where the loop is each time that its timer is too late; sleep until it may be."""
-        look_s = self._now() + STALL_S
-        while not self._stopped.wait(max(0.0, look_s - self._now())):
-            now, due_s = self._now(), self._due_s
+        look_s = time.monotonic() + STALL_S
+        while not self._stopped.wait(max(0.0, look_s - time.monotonic())):
+            now, due_s = time.monotonic(), self._due_s
             if now <= due_s + STALL_S:
                 look_s = due_s + STALL_S + _LATER_S
                 continue

@@ -9,11 +9,9 @@ from jobx.actors.ports import Services
 from jobx.kv.requests.lives import Mark, OpenRequest
 
 
-def words(
-    node: Services, workflow: str, works: Collection[tuple[str, ...]], *, is_begun: bool = False
-) -> tuple[str, ...]:
-    """Return what works require that no node offers; ``is_begun`` as in ``Services.missing``."""
-    missing = (node.missing(workflow, one, is_begun=is_begun) for one in set(works))
+def words(node: Services, workflow: str, works: Collection[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return what works require that no node offers."""
+    missing = (node.missing(workflow, one) for one in set(works))
     return tuple(sorted({word for word in missing if word is not None}))
 
 

@@ -30,8 +30,7 @@ class _Window:
 class Throttle:
     """Decides when a notification goes out, and merges repeats into one with a count."""
 
-    def __init__(self, interval_s: float = INTERVAL_S, max_causes: int = MAX_CAUSES) -> None:
-        self._interval_s = interval_s
+    def __init__(self, max_causes: int = MAX_CAUSES) -> None:
         self._max_causes = max_causes
         self._windows: dict[Cause, _Window] = {}
         self._ends: list[tuple[float, int, Cause]] = []
@@ -90,4 +89,4 @@ class Throttle:
     def _open(self, cause: Cause, now: float) -> None:
         self._windows[cause] = _Window()
         self._opened += 1  # so that causes need not be compared
-        heapq.heappush(self._ends, (now + self._interval_s, self._opened, cause))
+        heapq.heappush(self._ends, (now + INTERVAL_S, self._opened, cause))
