@@ -106,6 +106,12 @@ def of_go(folder: Path) -> bytes:
     return made(folder, "m.go", GO, "go", "build", *flags, GOOS="wasip1", GOARCH="wasm")
 
 
+def of_tinygo(folder: Path) -> bytes:
+    (folder / "go.mod").write_text("module m\n\ngo 1.21\n")
+    flags = ("-target", "wasi", "-no-debug", "-o", "out.wasm", ".")
+    return made(folder, "m.go", GO, "tinygo", "build", *flags)
+
+
 def of_assembly_script(folder: Path) -> bytes:
     (folder / "node_modules").symlink_to(Path(shutil.which("asc") or "").parent.parent)
     shim = "node_modules/@assemblyscript/wasi-shim/asconfig.json"  # is looked for from here
@@ -123,6 +129,7 @@ COMPILERS: dict[str, Callable[[Path], bytes]] = {
     "c": of_c,
     "rust": of_rust,
     "go": of_go,
+    "tinygo": of_tinygo,
     "assemblyscript": of_assembly_script,
 }
 
