@@ -5,14 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from jobx.handlers.pairs.checking import SHORT, SMALL_BITS
-from jobx.handlers.pairs.ordering import BY_KEY
-from jobx.values import Pair
-
-#: Keys, and the value of each.
-Columns: TypeAlias = tuple[list[Any], list[Any]]
+from jobx.handlers.pairs.ordering import Columns, sort_columns
 
 _PAIR: Final = 2
 #: Pairs that are sorted at once: few enough for a processor's cache.
@@ -93,29 +89,33 @@ class Ascending:
         keys = chain.from_iterable([keys for keys, _ in self.parts])
         return list(keys), list(chain.from_iterable([column for _, column in self.parts]))
 
-    def in_order(self) -> list[Pair]:
-        """Return all pairs by key; those of one key are in the order of the parts."""
-        if len(self.parts) == 1:
-            keys, column = self.parts[0]
-            return list(zip(keys, column, strict=True))
-        if len(self.parts) <= _MERGED:
-            return list(chain.from_iterable(self._merged()))
-        pairs = chain.from_iterable([zip(*part, strict=True) for part in self.parts])
-        return sorted(pairs, key=BY_KEY)
+    def in_order(self) -> Columns:
+        """Return the columns of all by key; those of one key are in the order of the parts."""
+        if 1 < len(self.parts) <= _MERGED:
+            return self._merged()
+        keys, column = self.columns()
+        if len(self.parts) > 1:
+            sort_columns(keys, column)
+        return keys, column
 
-    def _merged(self) -> Iterator[list[Pair]]:
-        """Yield the pairs in order, in rounds: each takes all keys up to one from all parts."""
-        step = max(1, _ROUND // max(1, len(self.parts)))
+    def _merged(self) -> Columns:
+        """Return the columns in order, by rounds: each takes all keys up to one from all parts."""
+        merged: Columns = [], []
+        step = _ROUND // len(self.parts)
         rest = [(keys, column, 0) for keys, column in self.parts]
         while rest:
             bound = min([keys[min(at + step, len(keys)) - 1] for keys, _, at in rest])
-            pairs: list[Pair] = []
+            found: list[Any] = []
+            values: list[Any] = []
             left = []
             for keys, column, at in rest:
                 end = bisect_right(keys, bound, at, min(at + step, len(keys)))
-                pairs += zip(keys[at:end], column[at:end], strict=True)
+                found += keys[at:end]
+                values += column[at:end]
                 if end < len(keys):
                     left.append((keys, column, end))
-            pairs.sort(key=BY_KEY)
-            yield pairs
+            sort_columns(found, values)
+            merged[0].extend(found)
+            merged[1].extend(values)
             rest = left
+        return merged

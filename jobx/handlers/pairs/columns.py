@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from jobx import values
-from jobx.handlers.pairs.ordering import OF_KEY
+from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY, Columns
 from jobx.values import Key, Pair, Value
 
 #: Most pairs of a block, and its most bytes; runs of fewer keys have no blocks.
@@ -23,27 +23,34 @@ _ITEM_MEMBERS: Final = 2
 
 
 class Block(NamedTuple):
-    """Neighbouring items of a run, in memory.
+    """Neighbouring items of a run, in memory, as columns.
 
     Attributes:
-        items: Keys, each with a list of values; with one value if they are pairs.
+        keys: The keys.
+        held: A list of values for each; one value if they are pairs.
         are_pairs: Whether they are pairs.
     """
 
-    items: list[Any]
+    keys: list[Key]
+    held: list[Any]
     are_pairs: bool
 
-    def listed(self) -> list[Any]:
-        """Return the keys, each with a list of values."""
-        if self.are_pairs:
-            return [(key, [value]) for key, value in self.items]
-        return self.items
+    def lists(self) -> list[list[Value]]:
+        """Return a list of values for each key."""
+        return list(map(list, zip(self.held, strict=True))) if self.are_pairs else self.held
 
-    def pairs(self) -> list[Pair]:
+    def items(self) -> Iterator[tuple[Key, list[Value]]]:
+        """Return the keys, each with a list of values; no Python runs for each."""
+        if self.are_pairs:
+            return singles(self.keys, self.held)
+        return zip(self.keys, self.held, strict=True)
+
+    def pairs(self) -> Iterable[Pair]:
         """Return all pairs."""
         if self.are_pairs:
-            return self.items
-        return [(key, value) for key, listed in self.items for value in listed]
+            return zip(self.keys, self.held, strict=True)
+        items = zip(self.keys, self.held, strict=True)
+        return [(key, value) for key, listed in items for value in listed]
 
 
 class Packer:
@@ -53,23 +60,24 @@ class Packer:
         self._pack = values.packer()
         self._are_small = True
 
-    def pack(self, pairs: Sequence[Pair]) -> bytes:
-        """Return up to ``BLOCK`` pairs, packed."""
-        if self._are_small and pairs:
-            keys, column = zip(*pairs, strict=True)
+    def pack(self, keys: Sequence[Key], column: Sequence[Value]) -> bytes:
+        """Return up to ``BLOCK`` keys, each with its value, packed."""
+        if self._are_small and keys:
             packed = self._pack((len(keys), keys, column))
             if len(packed) <= _BLOCK_BYTES:
                 return packed
             self._are_small = False  # later ones hardly are
+        pairs = zip(keys, column, strict=True)
         return b"".join([self._pack((key, (value,))) for key, value in pairs])
 
     def packed(self, block: Block) -> Iterator[bytes]:
         """Yield a block of any length, packed in pieces."""
         if not block.are_pairs:
-            yield from map(self._pack, block.items)
+            yield from map(self._pack, block.items())
             return
-        for start in range(0, len(block.items), BLOCK):
-            yield self.pack(block.items[start : start + BLOCK])
+        for start in range(0, len(block.keys), BLOCK):
+            part = slice(start, start + BLOCK)
+            yield self.pack(block.keys[part], block.held[part])
 
 
 def singles(keys: Iterable[Key], column: Iterable[Value]) -> Iterator[tuple[Key, list[Value]]]:
@@ -87,28 +95,28 @@ def block_of(found: Sequence[list[Any]]) -> Block:
         raise ValueError("it contains something that is not an item")
     members = set(map(len, found))
     if members <= {_ITEM_MEMBERS}:
-        return Block(_checked(found), False)
-    if members == {_BLOCK_MEMBERS}:
-        pairs: list[Pair] = []
-        for packed in found:
-            pairs += unpacked(packed)
-        return Block(pairs, True)
-    items: list[Any] = []
+        return Block(*_checked(found), False)
+    are_pairs = members == {_BLOCK_MEMBERS}
+    keys: list[Key] = []
+    held: list[Any] = []
     for one in found:
         is_item = len(one) == _ITEM_MEMBERS
-        items += _checked([one]) if is_item else Block(unpacked(one), True).listed()
-    return Block(items, False)
+        more, column = _checked([one]) if is_item else unpacked(one)
+        keys += more
+        held += column if is_item or are_pairs else Block(more, column, True).lists()
+    return Block(keys, held, are_pairs)
 
 
-def _checked(items: Sequence[list[Any]]) -> list[Any]:
-    """Return items if each has a list of values."""
-    if set(map(type, map(OF_KEY, items))) <= {list}:
-        return list(items)
+def _checked(items: Sequence[list[Any]]) -> Columns:
+    """Return the keys of items and their values, if each has a list of those."""
+    lists = list(map(OF_KEY, items))
+    if set(map(type, lists)) <= {list}:
+        return list(map(BY_KEY, items)), lists
     raise ValueError("it contains an item without a list of values")
 
 
-def unpacked(packed: Sequence[Any]) -> list[Pair]:
-    """Return the pairs of an unpacked block.
+def unpacked(packed: Sequence[Any]) -> Columns:
+    """Return the keys of an unpacked block and their values.
 
     Raises:
         ValueError: It is not one.
@@ -116,5 +124,5 @@ def unpacked(packed: Sequence[Any]) -> list[Pair]:
     if len(packed) == _BLOCK_MEMBERS:
         count, keys, column = packed
         if type(keys) is list and type(column) is list and len(keys) == len(column) == count:
-            return list(zip(keys, column, strict=True))
+            return keys, column
     raise ValueError("it contains something that is not an item")

@@ -242,7 +242,7 @@ class Groups:
             self.spill()
             return Merged(self.runs, self._writer.folder, self._spill_bytes)
         if self._many is not None:
-            return self._many.in_order().listed() if in_order else self._many
+            return list(self._many.in_order().items()) if in_order else self._many
         if in_order or self._names:
             return ordered(self._lists, self._names)
         return self._lists.items()

@@ -10,7 +10,7 @@ import msgspec
 
 from jobx import values
 from jobx.handlers.failures import Misuse, shorten
-from jobx.handlers.pairs.ascending import Ascending, Columns
+from jobx.handlers.pairs.ascending import Ascending
 from jobx.handlers.pairs.checking import (
     SHORT,
     SLICE,
@@ -20,7 +20,14 @@ from jobx.handlers.pairs.checking import (
     no_pair,
 )
 from jobx.handlers.pairs.columns import BLOCK, Block, singles
-from jobx.handlers.pairs.ordering import are_distinct, is_ascending, ordered
+from jobx.handlers.pairs.ordering import (
+    BY_KEY,
+    OF_KEY,
+    Columns,
+    are_distinct,
+    is_ascending,
+    ordered,
+)
 from jobx.key_hashes import HashCounts
 from jobx.values import Key, Value
 
@@ -293,17 +300,15 @@ class Held:
         """Return the keys in order, each with all its values."""
         parts = self._ascending.parts
         if parts:
-            pairs = self._ascending.in_order()
-            if len(parts) == 1 or are_distinct(pairs):
-                return Block(pairs, True)
+            keys, column = self._ascending.in_order()
+            if len(parts) == 1 or are_distinct(keys):
+                return Block(keys, column, True)
             self._scatter()
-        if not self._lists:
-            return Block(ordered(self._one, self._names), True)
-        lists = self._lists
-        groups = {
-            key: lists[key] if value is _SEVERAL else [value] for key, value in self._one.items()
-        }
-        return Block(ordered(groups, self._names), False)
+        lists, held = self._lists, self._one
+        if lists:
+            held = {key: lists[key] if of is _SEVERAL else [of] for key, of in held.items()}
+        items = ordered(held, self._names)
+        return Block(list(map(BY_KEY, items)), list(map(OF_KEY, items)), not lists)
 
     def packed(self, pack: Callable[[object], bytes]) -> bytes:
         """Return the keys with their values, packed, in no order.
@@ -312,7 +317,7 @@ class Held:
         needed.
         """
         if not self._is_plain:
-            return pack(self.in_order().listed())
+            return pack(list(self.in_order().items()))
         if self._lists or len(self._ascending) + len(self._one) <= BLOCK:
             return PLAIN.encode(dict(self))
         keys, column = self._ascending.columns() if self._ascending.parts else _columns(self._one)

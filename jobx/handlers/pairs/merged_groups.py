@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, compress, count, islice
+from operator import ne
 from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_merger, run_reader
 from jobx.handlers.pairs.checking import UNPACKED
-from jobx.handlers.pairs.columns import Block, singles
+from jobx.handlers.pairs.columns import Block
 from jobx.handlers.pairs.held import VALUE_BYTES
-from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY, are_distinct, ordered
+from jobx.handlers.pairs.ordering import are_distinct, ordered
 from jobx.handlers.pairs.run_writer import SMALL
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.key_hashes import LEAST_SHARED, HashCounts
@@ -21,6 +22,8 @@ from jobx.values import Key, Value
 
 #: Runs up to this total size are collected in memory instead of merged, which is quicker.
 _COLLECTED_BYTES: Final = 1 << 20
+#: Keys of these types may be equal but not identical: 1 == True, (1,) == (True,).
+_ODD: Final = frozenset({bool, tuple})
 
 
 def _collected(blocks: Iterable[Block]) -> list[tuple[Key, list[Value]]]:
@@ -34,7 +37,7 @@ def _collected(blocks: Iterable[Block]) -> list[tuple[Key, list[Value]]]:
     names: dict[Any, Key] = {}
     listed_under = lists.get
     for block in blocks:
-        for key, more in block.listed():
+        for key, more in block.items():
             kind = type(key)
             identity = key
             if kind is not str and kind is not int:
@@ -95,17 +98,16 @@ class Merged:
         """Yield keys with all their values, several at once."""
         last: _Gathered | None = None  # it may go on in the next block
         for block in run_merger.merged(self._payloads, self._blob_dir, *self._part):
-            if last is not None and not run_merger.same_key(last.key, block.items[0][0]):
+            if last is not None and not run_merger.same_key(last.key, block.keys[0]):
                 yield (last.group(),)
                 last = None
-            if last is None and block.are_pairs and are_distinct(block.items):
-                key, value = block.items.pop()
-                yield singles(map(BY_KEY, block.items), map(OF_KEY, block.items))
-                last = _Gathered(key, self._spill_bytes)
-                last.add([value])
+            if last is None and block.are_pairs and are_distinct(block.keys):
+                last = _Gathered(block.keys.pop(), self._spill_bytes)
+                last.add([block.held.pop()])
+                yield block.items()
                 continue
             is_new = last is None
-            for key, more in run_merger.grouped(block):
+            for key, more in _grouped(block):
                 if last is not None and is_new:
                     yield (last.group(),)
                 if last is None or is_new:
@@ -140,6 +142,18 @@ class _Gathered:
             spooled = SpooledValues()
             spooled.extend(self.values)
             self.values = spooled
+
+
+def _grouped(block: Block) -> Iterator[tuple[Key, list[Value]]]:
+    """Yield the keys of a merged block in order, each with all values that it has there."""
+    keys, held = block.keys, block.held
+    is_odd = bool(set(map(type, keys)) & _ODD)
+    same = list(map(values.key_identity, keys)) if is_odd else keys
+    starts = [0, *compress(count(1), map(ne, same, islice(same, 1, None)))]
+    lists: Iterable[Any] = map(held.__getitem__, map(slice, starts, [*starts[1:], len(keys)]))
+    if not block.are_pairs:
+        lists = map(list, map(chain.from_iterable, lists))
+    return zip(map(keys.__getitem__, starts), lists, strict=True)
 
 
 def _weight_bytes(listed: Sequence[Value]) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from jobx import values
 from jobx.values import Key
 
 T = TypeVar("T")
+
+#: Keys, and what is held of each.
+Columns: TypeAlias = tuple[list[Any], list[Any]]
 
 BY_KEY: Final = operator.itemgetter(0)
 #: What is held of a key.
@@ -37,9 +41,28 @@ def _ordered_by_type(held: Mapping[Any, T], names: Mapping[Any, Key]) -> list[tu
     return [(key, held[values.key_identity(key)]) for key in keys]
 
 
-def are_distinct(items: Sequence[Sequence[Any]]) -> bool:
-    """Tell whether certainly no key of items that are in order is there twice."""
-    keys = list(map(BY_KEY, items))
+def sort_columns(
+    keys: list[Any], held: list[Any], order: Callable[[Any], Any] | None = None
+) -> None:
+    """Sort keys, and what is held of each along with them; equal keys stay in their order.
+
+    They are sorted as fast as lists that are in order one after the other are merged, and no pair
+    is made for each key.
+
+    Args:
+        keys: The keys, all of types that compare unless there is an ``order``.
+        held: What is held of each.
+        order: Returns what a key sorts by; None means the key itself.
+    """
+    by = keys if order is None else list(map(order, keys))
+    # Sorting asks for each member of ``held`` in turn: the next key is its own. ``next`` takes the
+    # member as its default, which it never returns.
+    held.sort(key=partial(next, iter(by)))
+    keys.sort(key=None if order is None else partial(next, iter(by)))
+
+
+def are_distinct(keys: Sequence[Any]) -> bool:
+    """Tell whether certainly none of the keys, which are in order, is there twice."""
     return not any(map(operator.eq, keys, islice(keys, 1, None)))
 
 

@@ -11,26 +11,27 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain, groupby
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 from jobx import values
 from jobx.errors import BlobDamaged
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs.columns import Block
-from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY
+from jobx.handlers.pairs.ordering import Columns, sort_columns
 from jobx.handlers.pairs.run_reader import BLOCK_BYTES, Item, Source, blocks, sources_of
 from jobx.handlers.pairs.run_writer import write_run
 from jobx.payload import Payload
 from jobx.system.errors import translated
-from jobx.values import Key, Pair, Value
+from jobx.values import Key, Pair
+
+#: Returns what a key sorts by; None means the key itself.
+_Order: TypeAlias = Callable[[Key], Any] | None
 
 #: Most runs of one merge; more are merged in several passes.
 FAN_IN: Final = 128
 #: Runs up to this total size are merged in one pass, whatever their number.
 _SMALL_BYTES: Final = 8 << 20
-#: Keys of these types may be equal but not identical: 1 == True, (1,) == (True,).
-_ODD: Final = frozenset({bool, tuple})
 
 
 def merge(
@@ -52,16 +53,7 @@ def merge(
         StoreFull: There is no room for the passes between.
     """
     found = merged(payloads, blob_dir, partition, partitions)
-    return chain.from_iterable(block.listed() for block in found)
-
-
-def grouped(block: Block) -> Iterator[tuple[Key, list[Value]]]:
-    """Yield the keys of a merged block in order, each with all values that it has there."""
-    is_odd = bool(set(map(type, map(BY_KEY, block.items))) & _ODD)
-    for _, group in groupby(block.items, _identity_of_item if is_odd else BY_KEY):
-        items = list(group)
-        found = map(OF_KEY, items)
-        yield items[0][0], list(found if block.are_pairs else chain.from_iterable(found))
+    return chain.from_iterable(block.items() for block in found)
 
 
 def pairs(payloads: Iterable[Payload], blob_dir: Folder) -> Iterator[Pair]:
@@ -104,26 +96,23 @@ def same_key(left: Key, right: Key) -> bool:
     return bool(left == right) and values.key_identity(left) == values.key_identity(right)
 
 
-def _identity_of_item(item: Item) -> object:
-    return values.key_identity(item[0])
-
-
 class _Stream:
-    """A run in a merge: the items that were read ahead."""
+    """A run in a merge: the items that were read ahead, as the columns of a block."""
 
-    __slots__ = ("_block_length", "_blocks", "are_pairs", "ended", "items", "kinds")
+    __slots__ = ("_block_length", "_blocks", "are_pairs", "ended", "held", "keys", "kinds")
 
     def __init__(self, blocks: Iterator[Block]) -> None:
         self._blocks = blocks
         self._block_length = 1
-        self.items: list[Item] = []
+        self.keys: list[Key] = []
+        self.held: list[Any] = []
         self.are_pairs = True
         self.kinds: set[type] = set()
         self.ended = False
 
     def fill(self) -> None:
         """Read the next block when less than half a block is left."""
-        if not self.ended and 2 * len(self.items) < self._block_length:
+        if not self.ended and 2 * len(self.keys) < self._block_length:
             self._read()
 
     def _read(self) -> None:
@@ -131,51 +120,55 @@ class _Stream:
         if block is None:
             self.ended = True
             return
-        kinds = set(map(type, map(BY_KEY, block.items)))
-        if self.items:
+        kinds = set(map(type, block.keys))
+        if self.keys:
             self.kinds = self.kinds | kinds
+            held = block.held
             if self.are_pairs != block.are_pairs:
                 self.list_values()
-                block = Block(block.listed(), False)
-            self.items += block.items
+                held = block.lists()
+            self.keys += block.keys
+            self.held += held
         else:
             self.kinds = kinds
-            self.items, self.are_pairs = block
-        self._block_length = len(block.items)
+            self.keys, self.held, self.are_pairs = block
+        self._block_length = len(block.keys)
 
     def list_values(self) -> None:
-        """Have a list of values in each item."""
-        self.items = Block(self.items, self.are_pairs).listed()
+        """Have a list of values for each key."""
+        self.held = Block(self.keys, self.held, self.are_pairs).lists()
         self.are_pairs = False
 
-    def below(self, bound: Any, order: Callable[[Item], Any]) -> list[Item]:
+    def below(self, bound: Any, order: _Order) -> Columns:
         """Remove and return the items before ``bound``."""
-        end = bisect_left(self.items, bound, key=order)
-        below = self.items[:end]
-        del self.items[:end]
-        return below
+        return self._first(bisect_left(self.keys, bound, key=order))
+
+    def _first(self, end: int) -> Columns:
+        """Remove and return the first items."""
+        first = self.keys[:end], self.held[:end]
+        del self.keys[:end], self.held[:end]
+        return first
 
     def of_key(self, key: Key) -> Iterator[Block]:
         """Remove and yield the items of a key, which may extend into further blocks."""
-        while self.items and same_key(self.items[0][0], key):
+        while self.keys and same_key(self.keys[0], key):
             end = 1
-            while end < len(self.items) and same_key(self.items[end][0], key):
+            while end < len(self.keys) and same_key(self.keys[end], key):
                 end += 1
-            yield Block(self.items[:end], self.are_pairs)
-            del self.items[:end]
-            if not self.items and not self.ended:
+            yield Block(*self._first(end), self.are_pairs)
+            if not self.keys and not self.ended:
                 self._read()
 
     def rest(self) -> Iterator[Block]:
         """Yield everything that is left."""
-        while self.items:
-            yield Block(self.items, self.are_pairs)
-            self.items = []
+        while self.keys:
+            yield Block(self.keys, self.held, self.are_pairs)
+            self.keys, self.held = [], []
             self._read()
 
 
 def _merge(sources: Iterable[Source]) -> Iterator[Block]:
-    return (block for block in _rounds(sources) if block.items)
+    return (block for block in _rounds(sources) if block.keys)
 
 
 def _rounds(sources: Iterable[Source]) -> Iterator[Block]:
@@ -183,7 +176,7 @@ def _rounds(sources: Iterable[Source]) -> Iterator[Block]:
     while True:
         for stream in streams:
             stream.fill()
-        streams = [stream for stream in streams if stream.items]
+        streams = [stream for stream in streams if stream.keys]
         if len(streams) <= 1:
             break
         are_pairs = all(stream.are_pairs for stream in streams)
@@ -191,25 +184,23 @@ def _rounds(sources: Iterable[Source]) -> Iterator[Block]:
             for stream in streams:
                 stream.list_values()
         order = _order(set[type]().union(*(stream.kinds for stream in streams)))
-        last = [stream.items[-1] for stream in streams if not stream.ended]
+        last = [stream.keys[-1] for stream in streams if not stream.ended]
         if not last:
-            items = chain.from_iterable(stream.items for stream in streams)
-            yield Block(sorted(items, key=order), are_pairs)
+            found = [(stream.keys, stream.held) for stream in streams]
+            yield Block(*_in_order(found, order), are_pairs)
             return
-        bound = min(last, key=order)
-        yield from _up_to(bound[0], streams, order, are_pairs)
+        yield from _up_to(min(last, key=order), streams, order, are_pairs)
     for stream in streams:
         yield from stream.rest()
 
 
-def _up_to(
-    key: Key, streams: Sequence[_Stream], order: Callable[[Item], Any], are_pairs: bool
-) -> Iterator[Block]:
+def _up_to(key: Key, streams: Sequence[_Stream], order: _Order, are_pairs: bool) -> Iterator[Block]:
     """Remove and yield all items up to a key, which is the last one that some stream has read."""
-    bound = order((key,))
+    bound = key if order is None else order(key)
     below = [stream.below(bound, order) for stream in streams]
-    yield Block(sorted(chain.from_iterable(below), key=order), are_pairs)
-    is_stuck = not any(below)
+    found = [columns for columns in below if columns[0]]
+    is_stuck = not found
+    yield Block(*_in_order(found, order), are_pairs)
     for stream in streams:
         for block in stream.of_key(key):
             is_stuck = False
@@ -218,14 +209,18 @@ def _up_to(
         raise BlobDamaged("a run", "its keys are not in order")
 
 
-def _order(kinds: set[type]) -> Callable[[Item], Any]:
-    if kinds <= {int, float} or kinds == {str}:
-        return BY_KEY
-    return _sort_key_of_item
+def _in_order(found: Sequence[Columns], order: _Order) -> Columns:
+    """Return columns as one, by key; equal keys are in the order in which they are given."""
+    if len(found) == 1:
+        return found[0]
+    keys = list(chain.from_iterable([keys for keys, _ in found]))
+    held = list(chain.from_iterable([held for _, held in found]))
+    sort_columns(keys, held, order)
+    return keys, held
 
 
-def _sort_key_of_item(item: Item) -> Any:
-    return values.sort_key(item[0])
+def _order(kinds: set[type]) -> _Order:
+    return None if kinds <= {int, float} or kinds == {str} else values.sort_key
 
 
 def _temporary() -> tempfile.TemporaryDirectory[str]:

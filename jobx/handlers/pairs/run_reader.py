@@ -14,7 +14,6 @@ from jobx import values
 from jobx.errors import BlobDamaged
 from jobx.handlers.blobs.shared import Folder, distrust, open_blob
 from jobx.handlers.pairs.columns import Block, block_of
-from jobx.handlers.pairs.ordering import BY_KEY
 from jobx.payload import Payload, unpack_offsets
 from jobx.system.errors import translate_read
 
@@ -151,7 +150,7 @@ def blocks(source: Source) -> Iterator[Block]:
     try:
         for chunk in _chunks(source):
             block = _selected(_fed(unpacker, chunk, name), source, name)
-            if block.items:
+            if block.keys:
                 yield block
         if _fed(unpacker, _NIL, name) != [None]:
             raise BlobDamaged(name, "it ends inside an item")
@@ -171,15 +170,16 @@ def _fed(unpacker: Any, chunk: bytes, name: str) -> list[Any]:
 
 def _selected(found: list[Any], source: Source, name: str) -> Block:
     try:
-        items, are_pairs = block_of(found)
-        if set(map(type, map(BY_KEY, items))) - _SURE:
-            items = [(values.check_key(key), listed) for key, listed in items]
+        keys, held, are_pairs = block_of(found)
+        if set(map(type, keys)) - _SURE:
+            keys = list(map(values.check_key, keys))
     except ValueError as error:
         raise BlobDamaged(name, str(error)) from error
     if source.partition is not None:
-        parts = values.partitions_of(list(map(BY_KEY, items)), source.partitions)
-        items = list(compress(items, map(source.partition.__eq__, parts)))
-    return Block(items, are_pairs)
+        parts = values.partitions_of(keys, source.partitions)
+        chosen = list(map(source.partition.__eq__, parts))
+        keys, held = list(compress(keys, chosen)), list(compress(held, chosen))
+    return Block(keys, held, are_pairs)
 
 
 def _chunks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:

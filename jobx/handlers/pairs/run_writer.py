@@ -18,8 +18,9 @@ from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.forked import Forked
 from jobx.handlers.pairs import columns, sequences
 from jobx.handlers.pairs.columns import Block
+from jobx.handlers.pairs.ordering import Columns
 from jobx.payload import Payload, pack_offsets
-from jobx.values import Key, Pair, Value
+from jobx.values import Key, Value
 
 #: A packed item is split when it is larger, so that readers need not hold all values of a key.
 _ITEM_BYTES: Final = 1 << 18
@@ -123,18 +124,20 @@ class RunWriter:
 
     def run_of(self, block: Block, in_sections: bool) -> Payload:
         """Write a run of a sorted block; of many pairs, it has columns."""
-        if not block.are_pairs or len(block.items) <= columns.BLOCK:
-            return self.run(block.listed(), in_sections)
-        pairs, sections = block.items, self.sections if in_sections else 1
+        keys, held = block.keys, block.held
+        if not block.are_pairs or len(keys) <= columns.BLOCK:
+            return self.run(block.items(), in_sections)
+        sections = self.sections if in_sections else 1
         packer = columns.Packer()
         bodies: list[_Body] = [[bytearray()] for _ in range(sections)]
         step = columns.BLOCK * sections
-        for start in range(0, len(pairs), step):
-            parts = _parts(pairs[start : start + step], sections)
-            for body, part in zip(bodies, parts, strict=True):
-                _add(body, packer.pack(part))
+        for start in range(0, len(keys), step):
+            part = slice(start, start + step)
+            parts = _parts(keys[part], held[part], sections)
+            for body, (some, column) in zip(bodies, parts, strict=True):
+                _add(body, packer.pack(some, column))
         ends = tuple(_ends(bodies)) if sections > 1 else ()
-        return self._payload(bodies, len(pairs), len(pairs), sections=ends)
+        return self._payload(bodies, len(keys), len(keys), sections=ends)
 
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
@@ -173,14 +176,16 @@ class RunWriter:
         self.written = mark
 
 
-def _parts(pairs: Sequence[Pair], sections: int) -> Sequence[Sequence[Pair]]:
-    """Return pairs by section."""
+def _parts(keys: list[Any], column: list[Any], sections: int) -> Sequence[Columns]:
+    """Return keys and their values by section."""
     if sections == 1:
-        return [pairs]
-    parts: list[list[Pair]] = [[] for _ in range(sections)]
-    numbers = values.partitions_of([key for key, _ in pairs], sections)
-    for number, pair in zip(numbers, pairs, strict=True):
-        parts[number].append(pair)
+        return [(keys, column)]
+    parts: list[Columns] = [([], []) for _ in range(sections)]
+    numbers = values.partitions_of(keys, sections)
+    for number, key, value in zip(numbers, keys, column, strict=True):
+        part = parts[number]
+        part[0].append(key)
+        part[1].append(value)
     return parts
 
 
@@ -263,7 +268,7 @@ def write_run(folder: str, name: str, blocks: Iterable[Block]) -> Payload:
     buffer = bytearray()
     with BlobFile(folder, name) as blob:
         for block in blocks:
-            count += len(block.items)
+            count += len(block.keys)
             for packed in packer.packed(block):
                 buffer += packed
                 if len(buffer) > BUFFER_BYTES:

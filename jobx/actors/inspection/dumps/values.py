@@ -204,7 +204,7 @@ def _yielded(body: bytes) -> tuple[Sequence[Payload], Sequence[Any]]:
     if isinstance(found, dict):
         return (), list(found.items())
     if found[:1] != [IN_PAYLOADS]:
-        return (), columns.block_of(found).listed()
+        return (), list(columns.block_of(found).items())
     _, wires = msgspec.convert(found, tuple[str, list[PayloadWire]])
     payloads = list(map(Payload.from_wire, wires))
     for one in payloads:

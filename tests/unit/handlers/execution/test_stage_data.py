@@ -178,7 +178,7 @@ def test_of_a_large_text_that_goes_out_only_the_place_is_kept(tmp_path: Path) ->
     found, ((_, _, _, payloads, *_),) = large(tmp_path, FIRST)
     assert found == [("mapper", [IN_PAYLOADS, payloads]), ("reducer", None)]
     (run_of_it,) = map(Payload.from_wire, payloads)
-    assert list(merge([run_of_it], str(tmp_path))) == [[key, [DENSE.decode()]] for key in "ab"]
+    assert list(merge([run_of_it], str(tmp_path))) == [(key, [DENSE.decode()]) for key in "ab"]
 
 
 def test_of_a_large_text_that_a_reducer_changes_both_are_kept(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from jobx import values
 from jobx.handlers.pairs.columns import BLOCK, Block, Packer, block_of
+from jobx.handlers.pairs.ordering import Columns
 
-PAIRS: list[Any] = [("a", 1), ("b", None), ("c", [2])]
+COLUMNS: Columns = ["a", "b", "c"], [1, None, [2]]
 
 
 def _found(body: bytes) -> list[Any]:
@@ -17,41 +18,42 @@ def _found(body: bytes) -> list[Any]:
 
 
 def test_pairs_are_packed_as_one_block() -> None:
-    found = _found(Packer().pack(PAIRS))
+    found = _found(Packer().pack(*COLUMNS))
     assert found == [[3, ["a", "b", "c"], [1, None, [2]]]]
-    assert block_of(found) == Block(PAIRS, True)
+    assert block_of(found) == Block(*COLUMNS, True)
 
 
 def test_large_pairs_are_packed_as_items_and_so_are_those_after_them() -> None:
     packer = Packer()
-    large = [("x", "y" * 40_000)]
-    assert _found(packer.pack(large)) == [["x", ["y" * 40_000]]]
-    assert _found(packer.pack(PAIRS)) == [["a", [1]], ["b", [None]], ["c", [[2]]]]
+    assert _found(packer.pack(["x"], ["y" * 40_000])) == [["x", ["y" * 40_000]]]
+    assert _found(packer.pack(*COLUMNS)) == [["a", [1]], ["b", [None]], ["c", [[2]]]]
 
 
 def test_nothing_is_packed_as_nothing() -> None:
-    assert Packer().pack([]) == b""
+    assert Packer().pack([], []) == b""
 
 
 def test_blocks_of_any_length_are_packed_in_pieces() -> None:
-    pairs = [(n, n) for n in range(2 * BLOCK + 1)]
-    pieces = list(Packer().packed(Block(pairs, True)))
+    numbers = list(range(2 * BLOCK + 1))
+    pairs = Block(numbers, numbers, True)
+    pieces = list(Packer().packed(pairs))
     assert len(pieces) == 3
-    assert block_of(_found(b"".join(pieces))) == Block(pairs, True)
-    items = [["a", [1, 2]], ["b", [3]]]
-    assert block_of(_found(b"".join(Packer().packed(Block(items, False))))) == Block(items, False)
+    assert block_of(_found(b"".join(pieces))) == pairs
+    items = Block(["a", "b"], [[1, 2], [3]], False)
+    assert block_of(_found(b"".join(Packer().packed(items)))) == items
 
 
 def test_items_and_blocks_may_follow_each_other() -> None:
     found = [["a", [1, 2]], [2, ["b", "c"], [3, 4]], ["d", [5]]]
-    items = [["a", [1, 2]], ("b", [3]), ("c", [4]), ["d", [5]]]
-    assert block_of(found) == Block(items, False)
+    assert block_of(found) == Block(["a", "b", "c", "d"], [[1, 2], [3], [4], [5]], False)
 
 
 def test_a_block_gives_lists_or_pairs_of_either_form() -> None:
-    assert Block(PAIRS, True).listed() == [("a", [1]), ("b", [None]), ("c", [[2]])]
-    assert Block(PAIRS, True).pairs() == PAIRS
-    assert Block([["a", [1, 2]]], False).pairs() == [("a", 1), ("a", 2)]
+    pairs, items = Block(*COLUMNS, True), Block(["a"], [[1, 2]], False)
+    assert list(pairs.items()) == [("a", [1]), ("b", [None]), ("c", [[2]])]
+    assert list(pairs.pairs()) == [("a", 1), ("b", None), ("c", [2])]
+    assert list(items.items()) == [("a", [1, 2])]
+    assert list(items.pairs()) == [("a", 1), ("a", 2)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobx import values
 from jobx.handlers.failures import Misuse
 from jobx.handlers.pairs.checking import SLICE
-from jobx.handlers.pairs.columns import BLOCK, block_of
+from jobx.handlers.pairs.columns import BLOCK, Block, block_of
 from jobx.handlers.pairs.held import Held
 
 KEYS = st.one_of(st.integers(-3, 3), st.text("ab", max_size=2), st.booleans(), st.just(1.0))
@@ -36,6 +36,10 @@ def _grouped(pairs: Sequence[Any]) -> list[Any]:
     return list(found.values())
 
 
+def _block(pairs: list[Any]) -> Block:
+    return Block([key for key, _ in pairs], [value for _, value in pairs], True)
+
+
 def _sorted(groups: Sequence[Any]) -> list[Any]:
     return sorted(groups, key=lambda group: values.sort_key(group[0]))
 
@@ -48,7 +52,7 @@ def test_keys_arrive_in_their_order_whether_they_begin_by_ascending_or_not(
     held = _held(pairs)
     assert repr(list(held)) == repr(_grouped(pairs))
     assert repr(list(held)) == repr(_grouped(pairs))
-    assert repr(list(map(tuple, held.in_order().listed()))) == repr(_sorted(_grouped(pairs)))
+    assert repr(list(held.in_order().items())) == repr(_sorted(_grouped(pairs)))
 
 
 @given(st.lists(PAIRS, max_size=4), st.booleans())
@@ -60,7 +64,7 @@ def test_what_is_absorbed_comes_behind_what_is_there(
     for part in parts:
         assert held.absorb(_held(part))
     expected = _grouped(list(chain.from_iterable(parts)))
-    assert repr(list(map(tuple, held.in_order().listed()))) == repr(_sorted(expected))
+    assert repr(list(held.in_order().items())) == repr(_sorted(expected))
     assert repr(_sorted(list(held))) == repr(_sorted(expected))
 
 
@@ -72,7 +76,7 @@ def test_ascending_keys_of_several_parts_are_put_in_order() -> None:
     held = Held()
     for first in range(3):
         assert held.absorb(_held(ASCENDING[first::3]))
-    assert held.in_order() == (ASCENDING, True)
+    assert held.in_order() == _block(ASCENDING)
 
 
 @pytest.mark.parametrize("pairs", [ASCENDING, ASCENDING[::-1], [("b", 1), ("a", 2), ("b", 3)]])
@@ -85,7 +89,7 @@ def test_lists_are_held_as_their_pairs_would_be(pairs: list[Any]) -> None:
 
 def test_keys_of_one_value_each_are_pairs_in_whatever_order_they_came() -> None:
     shuffled = random.Random(1).sample(ASCENDING, len(ASCENDING))
-    assert _held(shuffled).in_order() == (ASCENDING, True)
+    assert _held(shuffled).in_order() == _block(ASCENDING)
     assert list(_held(shuffled)) == [(key, [value]) for key, value in shuffled]
 
 
@@ -115,4 +119,4 @@ def test_many_pairs_are_packed_as_a_block_and_few_as_a_map(pairs: list[Any]) -> 
     pack = values.packer()
     few, many = pairs[:BLOCK], pairs
     assert values.unpack(_held(few).packed(pack)) == {key: [value] for key, value in few}
-    assert block_of(values.unpack(_held(many).packed(pack))) == (many, True)
+    assert block_of(values.unpack(_held(many).packed(pack))) == _block(many)

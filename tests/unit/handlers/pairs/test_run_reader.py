@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from jobx.errors import BlobDamaged, BlobUnreadable, StoreRefused, StoreUnavaila
 from jobx.handlers.blobs.shared import SharedBlobs, SharedFolder
 from jobx.handlers.files.local import Local
 from jobx.handlers.pairs import run_merger, run_reader
-from jobx.handlers.pairs.run_writer import RunWriter
+from jobx.handlers.pairs.columns import Block
+from jobx.handlers.pairs.merged_groups import Merged
+from jobx.handlers.pairs.run_writer import RunWriter, write_run
 from jobx.payload import Payload
 from tests.support.processes import open_below
 
@@ -75,6 +78,37 @@ def test_partitions_together_are_the_whole(
     merged = [(key, value) for part in parts for key, listed in part for value in listed]
     merged.sort(key=lambda pair: values.sort_key(pair[0]))
     assert _identities(merged) == _identities(_expected(lists))
+
+
+@given(
+    lists=st.lists(st.lists(st.tuples(MIXED, st.integers()), max_size=12), max_size=5),
+    columns=st.integers(0, 31),
+    spill_bytes=st.sampled_from([0, 100]),
+)
+def test_groups_are_the_same_whether_runs_have_columns_or_items(
+    tmp_path_factory: pytest.TempPathFactory,
+    lists: list[list[Any]],
+    columns: int,
+    spill_bytes: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    writer = RunWriter(str(folder), "r", 0)
+    payloads = [
+        _columns(writer.folder, number, listed) if columns >> number & 1 else _run(writer, listed)
+        for number, listed in enumerate(lists)
+    ]
+    expected = [(key, [value]) for key, value in _expected(lists)]
+    together = groupby(expected, key=lambda item: values.key_identity(item[0]))
+    groups = [(identity, [one for _, (one,) in items]) for identity, items in together]
+    merged = Merged(payloads, folder, spill_bytes)
+    assert [(values.key_identity(key), list(of)) for key, of in merged] == groups
+
+
+def _columns(folder: str, number: int, pairs: Sequence[Any]) -> Payload:
+    """Write a run that has columns, however few its pairs are."""
+    ordered = sorted(pairs, key=lambda pair: values.sort_key(pair[0]))
+    block = Block([key for key, _ in ordered], [value for _, value in ordered], True)
+    return write_run(folder, f"c{number}", [block] if pairs else [])
 
 
 def test_runs_that_are_longer_than_a_block_are_merged(tmp_path: Path) -> None:
