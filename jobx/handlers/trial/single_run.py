@@ -1,4 +1,4 @@
-"""Runs one handler in its own executor, outside any request.
+"""Runs one handler in an executor of its own, outside any request.
 
 This serves the examples of handlers, ``jobx handler test`` and the tests of authors. A handler runs
 as in a node, with the same limits, in a process that is then thrown away.
@@ -6,13 +6,8 @@ as in a node, with the same limits, in a process that is then thrown away.
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from jobx import frames, model, segments, values
-from jobx.config import Settings, without_secrets
+from jobx.config import Settings
 from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
-from jobx.handlers import launch
+from jobx.handlers import languages
 from jobx.handlers.authoring import checks, source
 from jobx.handlers.authoring.code_cache import load_of
-from jobx.handlers.execution.fork_messages import FORK_NEWS, ProcessEnded
-from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_merger, run_reader, sequences
+from jobx.handlers.trial.own_executors import GRACE_S, OwnExecutors
 from jobx.payload import Payload
 from jobx.segments import (
     FailedRun,
@@ -43,14 +37,9 @@ from jobx.work import CombineWork, MapWork, ReduceWork, RequestInfo, WorkFrame
 
 #: Pairs that are read from a mapper that maps on; further ones are not asked for.
 MAX_CHILDREN: Final = 10_000
-#: Time limit of an executor's start, of its end, and beyond the time limit of its handler.
-GRACE_S: Final = 10.0
 _NAME: Final = "trial"
 #: Years: what work may have as its time limit at most.
 _NO_LIMIT_S: Final = 1e8
-_NEWS_BYTES: Final = 1 << 12
-#: What a debugger needs of the environment.
-_OF_TERMINAL: Final = ("TERM", "HOME", "PYTHONBREAKPOINT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +98,14 @@ class Trial:
         self._settings = settings
         self._file = "" if file is None else str(file.absolute())
         self._is_debugged = is_debugged
-        self._environ = environ
         self._limit_s = limit_s or settings.requests.invocation_time_limit_s
-        self._stack = ExitStack()
-        self._control: socket.socket | None = None
-        self._blob_dir = ""
+        self._executors = OwnExecutors(settings, environ, is_debugged=is_debugged)
 
     def __enter__(self) -> Trial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._control = None
-        self._stack.close()
+        self._executors.close()
 
     def map(
         self,
@@ -174,24 +159,23 @@ class Trial:
 
     def _run(self, handler: model.Handler, work: MapWork | CombineWork | ReduceWork) -> TrialResult:
         limit_s = work.time_limit_s
-        sock = self._debugged() if self._is_debugged else self._executor()
+        sock, blob_dir = self._executors.start()
         with closing(frames.FrameSocket(sock)) as stream:
             if not _is_ready(stream):
                 raise InternalError("an executor for trials did not start")
             sock.settimeout(None if self._is_debugged else limit_s + GRACE_S)
             stream.send(msgspec.structs.replace(load_of(handler, _NAME), file=self._file))
-            stream.send(WorkFrame(1, self._blob_dir, _NAME, work))
+            stream.send(WorkFrame(1, blob_dir, _NAME, work))
             try:
                 answer = _receive(stream)
             except TimeoutError:
                 text = f"it did not end within {limit_s:g} s, nor did its time limit stop it"
-                return TrialResult(failure=_failure("timeout", "HandlerTimeout", text))
-        if self._control is not None:
-            _see_end(self._control)
+                return _failed("timeout", "HandlerTimeout", text)
+        self._executors.see_end()
         if not isinstance(answer, ResultReport):
             text = "it ended the process that it ran in"
-            return TrialResult(failure=_failure("crash", "ExecutorCrashed", text))
-        return _read(answer.segments[0], self._blob_dir)
+            return _failed("crash", "ExecutorCrashed", text)
+        return _read(answer.segments[0], blob_dir)
 
     def _common(self, handler: model.Handler) -> dict[str, Any]:
         return {
@@ -209,60 +193,6 @@ class Trial:
         is_compiled = handler.source_type == checks.COMPILED
         return limit_s + (checks.limits_of(checks.COMPILED).wall_s if is_compiled else 0.0)
 
-    def _config(self) -> dict[str, Any]:
-        """Return the configuration of an executor of this trial, after making its folder."""
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
-        self._blob_dir = os.path.join(folder, "blobs")
-        config = executor_config(self._settings, self._environ, Path(folder, "tmp"))
-        return config | {"blobs": None}  # nobody else reads what it writes
-
-    def _start(self) -> socket.socket:
-        """Start a fork server, which ends with this trial; return its socket."""
-        config = self._config()
-        try:
-            ours, process = launch.fork_server(
-                config, without_secrets(self._settings, self._environ)
-            )
-        except OSError as error:
-            raise InternalError(f"the fork server for trials does not start: {error}") from error
-        self._stack.callback(_end, ours, process)
-        ours.settimeout(GRACE_S)
-        return ours
-
-    def _debugged(self) -> socket.socket:
-        """Start a process at the terminal, which ends with this trial; return its socket."""
-        config = self._config()
-        environ = {name: self._environ[name] for name in _OF_TERMINAL if name in self._environ}
-        try:
-            ours, process = launch.at_terminal(config, config["environment"] | environ)
-        except OSError as error:
-            raise InternalError(f"the process for the debugger does not start: {error}") from error
-        self._stack.callback(_end, ours, process)
-        # Ctrl-C is for the debugger.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._stack.callback(signal.signal, signal.SIGINT, before)
-        ours.settimeout(GRACE_S)
-        return ours
-
-    def _executor(self) -> socket.socket:
-        """Start an executor and return its socket."""
-        control = self._control = self._control or self._start()
-        try:
-            ours, page = launch.executor(control, 1)
-        except OSError as error:
-            raise InternalError(f"the fork server for trials is gone: {error}") from error
-        page.close()
-        ours.settimeout(GRACE_S)
-        return ours
-
-
-def _see_end(control: socket.socket) -> None:
-    """Wait until an executor that has answered is gone: what measures it may save what it saw."""
-    with suppress(OSError):  # it may take long, and the fork server may be gone
-        while message := control.recv(_NEWS_BYTES):
-            if isinstance(FORK_NEWS.decode(message), ProcessEnded):
-                return
-
 
 def load(file: Path) -> model.Handler:
     """Return the handler in a file, after the checks of storing.
@@ -271,22 +201,13 @@ def load(file: Path) -> model.Handler:
         InvalidInput: The file is no handler.
         TooLarge: It is too large for a handler.
     """
-    source_type = source.source_type_of(file.suffix)
+    source_type = languages.by_ending(file.suffix)
     if source_type is None:
         raise InvalidInput("file", file.name, "no language has this file ending")
     name = source.name_of(Path(file.name))
     handler = source.parse(_NAME, name, source_type, source.read(file))
     source.check(handler)
     return handler
-
-
-def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    control.close()
-    try:
-        process.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(GRACE_S)
 
 
 def _is_ready(stream: frames.FrameSocket) -> bool:
@@ -322,5 +243,5 @@ def _read(segment: Segment, blob_dir: str) -> TrialResult:
     return TrialResult(list(run_merger.pairs(wires, blob_dir)), None, output, session)
 
 
-def _failure(kind: str, error_type: str, message: str) -> model.Failure:
-    return model.Failure(kind=kind, type=error_type, message=message)
+def _failed(kind: str, error_type: str, message: str) -> TrialResult:
+    return TrialResult(failure=model.Failure(kind=kind, type=error_type, message=message))
