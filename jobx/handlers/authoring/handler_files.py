@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from jobx import model
 from jobx.errors import InvalidInput
+from jobx.handlers import languages
 from jobx.handlers.authoring import source
 
 
@@ -38,7 +39,7 @@ class HandlerFiles:
         files = self.named[name]
         if len(files) > 1:
             raise InvalidInput("handler name", name, "several files give the same name")
-        source_type = source.source_type_of(files[0].suffix) or ""
+        source_type = languages.by_ending(files[0].suffix) or ""
         handler = source.parse(workflow, name, source_type, source.read(self.folder / files[0]))
         source.check(handler)
         return handler
@@ -83,7 +84,7 @@ def _why_skipped(folder: Path, path: PurePath) -> str | None:
         return "starts with '_'"
     if os.path.isdir(folder / path):
         return "is a link to a folder"
-    if source.source_type_of(path.suffix) is None:
+    if languages.by_ending(path.suffix) is None:
         return f"no language is known for files that end in {path.suffix or 'nothing'}"
     if not os.path.isfile(folder / path):
         return "is not a regular file"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jobx import model
 from jobx.errors import InvalidInput, TooLarge
+from jobx.handlers import languages
 from jobx.handlers.authoring import header, mr_reading, source
 from jobx.handlers.authoring.mr_rules import RULES
 from jobx.handlers.languages import python_source
@@ -134,7 +135,7 @@ def _unread(error: InvalidInput) -> mr_reading.Finding:
 
 
 def _other_language(path: PurePath, text: str) -> Iterator[mr_reading.Finding]:
-    source_type = source.source_type_of(path.suffix)
+    source_type = languages.by_ending(path.suffix)
     if source_type is None or any(part.startswith("_") for part in path.parts):
         return
     try:

@@ -81,7 +81,7 @@ def read(path: Path) -> str:
         InvalidInput: It cannot be read, or is not UTF-8.
     """
     try:
-        body = _beginning(path, most_bytes(source_type_of(path.suffix) or ""))
+        body = _beginning(path, most_bytes(languages.by_ending(path.suffix) or ""))
         return body.decode("utf-8-sig")
     except OSError as error:
         raise InvalidInput("file", path.name, str(error)) from error
@@ -163,11 +163,6 @@ def name_of(path: PurePath) -> str:
     """
     name = "_".join(path.with_suffix("").parts)
     return model.check_name(f"handler file {path}", name)
-
-
-def source_type_of(suffix: str) -> str | None:
-    """Return the language of files that end in ``suffix``, or None if it is unknown."""
-    return languages.by_ending(suffix)
 
 
 def check(handler: model.Handler) -> None:

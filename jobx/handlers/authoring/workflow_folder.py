@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from jobx.errors import InvalidInput, NotFound, quote
+from jobx.handlers import languages
 from jobx.handlers.authoring import declaration, handler_files, source
 from jobx.handlers.authoring.declaration import FILE, Declaration, Origin
 from jobx.handlers.authoring.declaration_reading import Reading
@@ -168,7 +169,7 @@ class _Sources:
         if not os.path.isfile(self._folder / path):
             raise InvalidInput("file", quote(origin.file), "is not there, or is no regular file")
         _check_inside(self._folder, path)
-        language = origin.language or source.source_type_of(path.suffix)
+        language = origin.language or languages.by_ending(path.suffix)
         if language is None:
             ending = path.suffix or "nothing"
             reason = f"is needed: files that end in {ending} may be of any"

@@ -201,11 +201,6 @@ def test_name_of_a_file_that_makes_no_name_is_refused(path: str) -> None:
         source.name_of(PurePath(path))
 
 
-def test_source_type_of_an_ending_is_its_language_or_none() -> None:
-    assert source.source_type_of(".py") == "python"
-    assert source.source_type_of(".txt") is None
-
-
 def test_check_accepts_both_forms_of_python() -> None:
     source.check(parse("handler_type: mapper"))
     module = '"""**\nhandler_type: reducer\n"""\ndef handler(key, values):\n    yield key, 1\n'

@@ -51,11 +51,8 @@ def test_a_check_names_the_line_of_a_shell_script() -> None:
 
 
 def test_endings_tell_the_language() -> None:
-    assert (by_ending(".sh"), by_ending(".exec"), by_ending(".js")) == (
-        "shell",
-        "executable",
-        "javascript",
-    )
+    told = [by_ending(ending) for ending in (".py", ".sh", ".exec", ".js", ".txt")]
+    assert told == ["python", "shell", "executable", "javascript", None]
 
 
 def test_nothing_tells_whether_keys_are_treated_alone_but_the_metadata(guests: Guests) -> None:
