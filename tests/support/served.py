@@ -16,7 +16,14 @@ from typing import IO, Any, Final, NamedTuple
 
 from tests.support.authoring import WORKFLOW, store_variables
 from tests.support.ports import free_port
-from tests.support.processes import ProcessIdentity, children, descendants, identity, words
+from tests.support.processes import (
+    ProcessIdentity,
+    alive,
+    children,
+    descendants,
+    identity,
+    words,
+)
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -174,9 +181,10 @@ class Served:
 
 
 def kill(pid: int) -> None:
-    """Kill a process that may be gone."""
+    """Kill a process that may be gone; when this returns, it does nothing any more."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid))
 
 
 @contextmanager
