@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobx.actors.executors import fork_server_client, overdue, processes
+from jobx.actors.executors import fork_server_client, overdue, paces, placing, processes
 from tests.support.authoring import ANSWER, FAN, SLEEP, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.processes import alive, parent
@@ -108,28 +109,21 @@ def test_mapper_that_is_suspended_is_kept_while_another_workflow_has_the_executo
 
 @pytest.mark.every_store
 def test_many_clients_of_several_workflows_are_all_served(node: LiveNode) -> None:
-    failed = []
+    def client(workflow: str) -> list[list[tuple[Any, Any]]]:
+        return [pairs_of(node.post("answer", {}, workflow=workflow)) for _ in range(10)]
 
-    def client(workflow: str) -> None:
-        for _ in range(10):
-            if pairs_of(node.post("answer", {}, workflow=workflow)) != [("answer", 42)]:
-                failed.append(workflow)
+    with ThreadPoolExecutor(3 * len(NAMES)) as clients:
+        found = list(clients.map(client, NAMES * 3))
 
-    clients = [threading.Thread(target=client, args=(name,)) for name in NAMES * 3]
-    for one in clients:
-        one.start()
-    for one in clients:
-        one.join(60)
-    assert not failed
-    assert not any(one.is_alive() for one in clients)
+    assert found == [[[("answer", 42)]] * 10] * 3 * len(NAMES)
 
 
-#: Takes so long that its step is known to be long, until a file is there.
+#: Takes so many seconds, unless a file is there.
 LONG = """
 import os, time
 def handler(arguments):
     yield Return()
-    end = time.monotonic() + 3.0
+    end = time.monotonic() + arguments["s"]
     while time.monotonic() < end and not os.path.exists("HURRY"):
         time.sleep(0.02)
     yield "n", 1
@@ -137,19 +131,25 @@ def handler(arguments):
 
 
 @pytest.mark.every_store
-def test_small_requests_do_not_wait_for_all_that_take_long(start: Start, tmp_path: Path) -> None:
+def test_small_requests_do_not_wait_for_all_that_take_long(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is known what takes long, and that there are small ones, too."""
+    monkeypatch.setattr(placing, "RESERVE_S", 3600.0)
     hurry = tmp_path / "hurry"
     node = start(
         {"long": LONG.replace("HURRY", str(hurry)), "answer": ANSWER},
         {"long": ("long", "sum"), "small": ("answer", "sum")},
     )
-    long = [node.post_later("long", {}) for _ in range(8)]
-    eventually(lambda: [e.state for e in node.status().executors].count("busy") == 2)
+    pairs_of(node.post("long", {"s": 1.5 * paces.LONG_S}))
+    pairs_of(node.post("small", {}))
+    long = [node.post_later("long", {"s": 3600.0}) for _ in range(8)]
+    eventually(lambda: "busy" in {e.state for e in node.status().executors})
 
     for _ in range(10):
         assert pairs_of(node.post("small", {})) == [("answer", 42)]
 
-    assert sum(one.done() for one in long) <= 4  # in the order of their coming it would be seven
+    assert not any(one.done() for one in long)  # in the order of their coming all would be
     hurry.touch()
     assert all(pairs_of(outcome_of(one)) == [("n", 1)] for one in long)
 
@@ -217,7 +217,7 @@ def test_fork_server_that_stands_still_is_replaced(
     eventually(lambda: not alive(server))
     eventually(node.is_idle)
     eventually(lambda: node.node._executors.trouble is None)
-    assert not set(old) & set(node.pids())
+    eventually(lambda: not set(old) & set(node.pids()))
     assert pairs_of(node.post("small", {})) == [("answer", 42)]
 
 
