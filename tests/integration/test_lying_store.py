@@ -18,9 +18,16 @@ from tests.support.lying_store import LIES, Lie, Lies, lying_sqlite, open_marker
 from tests.support.waiting import eventually
 
 REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
-#: So slow that what comes before is committed without it.
-SLOW_COUNT = COUNT.replace("    yield 'n'", "    import time; time.sleep(0.1)\n    yield 'n'")
-HANDLERS = {"fan": FAN, "count": SLOW_COUNT}
+#: Waits for a file, so that what comes before is committed without it.
+GATED_COUNT = """
+import os, time
+def handler(key, value):
+    yield Return()
+    while not os.path.exists("GATE"):
+        time.sleep(0.01)
+    yield "n", 1
+"""
+HANDLERS = {"fan": FAN, "count": COUNT}
 STEPS = {"fan": ("fan", "sum"), "each": ("count", "sum")}
 #: Commits with events that such a request has at least.
 COMMITS = 3
@@ -30,13 +37,23 @@ REFUSED_AT_ONCE = {"too large", "full", "refused", "silent", "bug"}
 FAILED_LATER = {"too large", "bug"}
 
 
-def _post(node: LiveNode) -> str:
-    """Start a request and return the state that it ends in, or the code that refused it."""
+def _post(node: LiveNode, lies: Lies, gate: Path) -> str:
+    """Start a request and return the state that it ends in, or the code that refused it.
+
+    Its counts go on once all commits but the last have begun.
+    """
     try:
         node.post("fan", {"n": 3}, request_id=REQUEST_ID, is_blocking=False)
     except JobxError as error:
+        gate.touch()
         return error.code
-    return eventually(lambda: _ended(node), timeout_s=60)
+
+    def ended() -> str | None:
+        if lies.events >= COMMITS - 1:
+            gate.touch()
+        return _ended(node)
+
+    return eventually(ended, timeout_s=60)
 
 
 def _ended(node: LiveNode) -> str | None:
@@ -52,11 +69,12 @@ def _ended(node: LiveNode) -> str | None:
 def test_no_request_is_left_running_whatever_a_commit_ends_with(
     lie: Lie, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    define(tmp_path, HANDLERS, STEPS)
+    gate = tmp_path / "gate"
+    define(tmp_path, {**HANDLERS, "count": GATED_COUNT.replace("GATE", str(gate))}, STEPS)
     lies = Lies({number: lie})
     monkeypatch.setattr(node_module, "open_store", lying_sqlite(lies))
     with live_node(tmp_path) as node:
-        state = _post(node)
+        state = _post(node, lies, gate)
         if number == 0 and lie in REFUSED_AT_ONCE:
             assert state not in ("succeeded", "failed")
         elif lie in FAILED_LATER:
@@ -65,7 +83,7 @@ def test_no_request_is_left_running_whatever_a_commit_ends_with(
             assert state == "succeeded"
             assert lies.events > number
         assert eventually(node.is_idle, timeout_s=60)
-        assert open_markers(node.node._store) == []
+        eventually(lambda: open_markers(node.node._store) == [])
         assert eventually(lambda: _succeeds(node), timeout_s=60)
 
 
