@@ -50,7 +50,10 @@ def states(data: Path) -> str:
 
 
 def change(path: Path, before: str, after: str) -> None:
-    path.write_text(path.read_text().replace(before, after))
+    """Change a file at once, as editors do: who looks on sees it before or after, never empty."""
+    made = path.parents[2] / "made"
+    made.write_text(path.read_text().replace(before, after))
+    made.replace(path)
 
 
 @pytest.fixture
