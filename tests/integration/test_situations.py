@@ -16,12 +16,13 @@ import pytest
 
 from jobx.actors import log_writer
 from jobx.actors.coordination import coordinator
+from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.executors.process import Executor
-from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.messages import Ran
-from jobx.errors import StoreFull
+from jobx.errors import NotFound, StoreFull
 from jobx.kv.store import CommitOutcome
 from jobx.model import Retry
+from jobx.segments import ReadyReport
 from jobx.views import ExplainView, OpenGroup
 from tests.support.authoring import ANSWER, GATED, SLEEP, WORKFLOW, define
 from tests.support.explaining import begin, explain
@@ -278,7 +279,10 @@ def _if_ending(view: ExplainView) -> ExplainView | None:
 
 
 def _new(node: LiveNode) -> ExplainView | None:
-    view = explain(node, "new")
+    try:
+        view = explain(node, "new")
+    except NotFound:  # it is on its way
+        return None
     return view if view.says.startswith("it is not accepted yet") else None
 
 
@@ -307,14 +311,17 @@ def _if_full(view: ExplainView) -> ExplainView | None:
 def test_executors_that_die_at_each_start_say_how_many_and_how(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spawned, are_ill = ExecutorProcesses._spawned, threading.Event()
+    heard, are_ill = ExecutorPool._hear, threading.Event()
 
-    def die(self: ExecutorProcesses, number: int, pid: int) -> None:
-        spawned(self, number, pid)
-        if are_ill.is_set():
-            os.kill(pid, signal.SIGKILL)
+    def die(self: ExecutorPool, executor: Executor, report: Any) -> None:
+        """Kill who is ready before that is heard, and it gets work."""
+        if not (are_ill.is_set() and isinstance(report, ReadyReport)):
+            heard(self, executor, report)
+        elif executor.state != "dead":
+            with suppress(ProcessLookupError):
+                os.kill(report.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(ExecutorProcesses, "_spawned", die)
+    monkeypatch.setattr(ExecutorPool, "_hear", die)
     node = start({"good": ANSWER}, {"good": ("good", "sum")}, node__executors=1)
     are_ill.set()
     eventually(lambda: not _killed(node))
