@@ -207,7 +207,7 @@ def test_all_that_reads_results_fetches_what_is_not_here(
         monkeypatch.setenv(name, text)
     with served(data_dir, **variables(mounted), **writing) as serving:
         request_id = serving.post("repeat", {"text": TEXT}).request_id
-        eventually(lambda: list(out.rglob("*.ndjson")))
+        eventually(lambda: _is_delivered(serving, request_id))
         (written,) = out.rglob("*.ndjson")
         body = written.read_bytes()
         written.unlink()
@@ -225,6 +225,11 @@ def test_all_that_reads_results_fetches_what_is_not_here(
         assert json.loads(told.stdout)["result"]["pairs"] == found
         assert list(map(json.loads, body.splitlines())) == found
         assert written.read_bytes() == body
+
+
+def _is_delivered(serving: Served, request_id: str) -> bool:
+    (delivery,) = serving.get(request_id).body["deliveries"]
+    return bool(delivery["state"] == "delivered")
 
 
 def test_jobx_run_puts_its_result_into_the_place(mounted: BlobSettings, tmp_path: Path) -> None:
