@@ -44,6 +44,8 @@ def test_a_request_ends_when_an_actor_dies_and_ready_is_told_truly(
             assert (kind in ("Submit", "birth"), answer.status) == (True, 500)
             assert answer.body["type"].startswith("urn:jobx:problem:")
         eventually(came.exists)
+        if module == "supervisor":
+            eventually(lambda: serving.node() != node)
         eventually(lambda: is_ready(serving), timeout_s=60)
         assert serving.post("fan", {"n": 10}).pairs == [["n", 10]]
         assert (serving.node() != node) == (module == "supervisor")

@@ -75,7 +75,8 @@ def started(noted: Shell, tmp_path: Path) -> Iterator[Path]:
     start += "mr_start_gunicorn_dev >serve.out 2>serve.err & echo $!"
     process_id = int(noted(start).stdout)
     try:
-        eventually(lambda: "serving" in (tmp_path / "home/serve.out").read_text())
+        said = tmp_path / "home/serve.out"
+        eventually(lambda: said.exists() and "serving" in said.read_text())
         yield path
     finally:
         os.kill(process_id, signal.SIGTERM)

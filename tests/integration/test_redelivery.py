@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from jobx.errors import NotEnded, NotFound
 from jobx.tools.cli import main
 from tests.support.authoring import ANSWER, WORKFLOW
+from tests.support.explaining import begin
 from tests.support.http_sink import http_sink
 from tests.support.live_node import LiveNode, Start
 from tests.support.waiting import eventually
@@ -73,11 +74,11 @@ def test_what_runs_or_goes_nowhere_cannot_be_delivered_again(start: Start, tmp_p
     live = start({"good": ANSWER, "gated": GATED}, steps)
     live.post("good", {}, request_id="r0")
     gate = tmp_path / "gate"
-    running = live.post_later("gated", {"gate": str(gate)}, request_id="r1")
+    begin(live, "gated", {"gate": str(gate)}, request_id="r1")
 
     with pytest.raises(NotFound, match="delivery of a result named w/r0"):
         live.ask("request.deliver", workflow=WORKFLOW, request_id="r0")
     with pytest.raises(NotEnded, match="has not ended yet"):
         live.ask("request.deliver", workflow=WORKFLOW, request_id="r1")
     gate.touch()
-    running.result(60)
+    eventually(live.is_idle)
