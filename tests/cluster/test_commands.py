@@ -39,8 +39,8 @@ def two(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def test_a_cluster_is_shown_and_a_node_is_taken_out_of_it(two: Cluster) -> None:
-    eventually(lambda: not status()["trouble"])
-    view = status()
+    view = eventually(lambda: (shown := status())["trouble"] == [] and shown)
+    assert view
     assert [node["report"]["node"]["node_id"] for node in view["nodes"]] == ["a", "b"]
     (server,) = view["etcd"]
     assert server["is_leader"]

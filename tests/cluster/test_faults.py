@@ -5,6 +5,7 @@ The brokers double and reorder messages all the time. All tests of the module sh
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import threading
 import uuid
@@ -109,7 +110,7 @@ class Three:
     def _is_idle(self) -> bool:
         try:
             nodes = [one.serving.ask("GET", "/node", None, 30.0, {}) for one in self.found]
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         return all(one.status == 200 and one.body["open_requests"] == 0 for one in nodes)
 

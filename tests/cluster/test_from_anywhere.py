@@ -22,8 +22,8 @@ NONE: dict[str, str] = {}
 #: Enough for some batches, which take a moment.
 SHORT = {"n": 8, "ms": 100}
 TOTAL = [["n", 8]]
-#: Long enough to be looked at while it runs.
-LONG = {"n": 2000, "ms": 100}
+#: Runs for most of an hour: longer than anybody looks at it.
+LONG = {"n": 100_000, "ms": 100}
 
 
 @pytest.fixture(scope="module")
