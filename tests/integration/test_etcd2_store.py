@@ -169,7 +169,7 @@ def test_a_waiting_reader_hears_of_a_change_after_its_watch_was_cut(
         ThreadPoolExecutor(1) as pool,
         closing(opened(*etcd.servers, root=tmp_path.name)) as other,
     ):
-        waiting = pool.submit(store.wait, "watched", 0, 30.0)
+        waiting = pool.submit(store.wait, "watched", 0, 600.0)
         other.commit([Put("else", b"")])
         way.cut()
         other.commit([Put("watched", b"1")])
@@ -185,7 +185,7 @@ def test_a_waiting_reader_hears_of_a_change_that_the_server_has_forgotten(
         ThreadPoolExecutor(1) as pool,
         closing(opened(*etcd.servers, root=tmp_path.name)) as other,
     ):
-        waiting = pool.submit(store.wait, "watched", 0, 60.0)
+        waiting = pool.submit(store.wait, "watched", 0, 600.0)
         other.commit_many([[[Put(f"else/{number}", b"")]] for number in range(1100)])
         other.commit([Put("watched", b"1")])
         entry = waiting.result(60)
