@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobx.errors import Conflict
-from jobx.kv.requests import kept_requests, removal, request_counts, request_entity
+from jobx.kv.requests import kept_requests, removal, request_counts, request_entity, request_pages
 from jobx.kv.requests.lives import Mark
 from jobx.kv.requests.request_filter import Filter, argument_digests, make_filter
 from jobx.kv.store import Store
@@ -163,7 +163,7 @@ class Model:
         after: str | None = None
         while True:
             limit = self.draw.choice((1, 3, 50))
-            page, after = request_entity.page(self.store, "flow", None, after, limit, wanted=wanted)
+            page, after = request_pages.page(self.store, "flow", wanted, after=after, limit=limit)
             found += [one.request_id for one in page]
             assert len(page) <= limit
             if after is None:

@@ -25,6 +25,7 @@ from jobx.kv.requests import (
     request_counts,
     request_entity,
     request_filter,
+    request_pages,
 )
 from jobx.kv.requests.request_filter import make_filter
 from jobx.kv.store import Store
@@ -95,8 +96,8 @@ def page(store: Store, asked: ListRequests, now_at: float) -> RequestPage:
     )
     _check_search(store, asked)
     after = None if asked.after is None else request_filter.after(asked.after, wanted.tag)
-    found, behind = request_entity.page(
-        store, asked.workflow, None, after, asked.limit, wanted=wanted
+    found, behind = request_pages.page(
+        store, asked.workflow, wanted, after=after, limit=asked.limit
     )
     views = [request_view(one, deliveries.read(store, one)) for one in found]
     return RequestPage(

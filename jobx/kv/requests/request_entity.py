@@ -18,10 +18,9 @@ from jobx.errors import FormUnknown, NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded, known
 from jobx.kv.prefixes import branches, scan
-from jobx.kv.requests import kept_requests, lives, request_lists
-from jobx.kv.requests.request_filter import Filter
+from jobx.kv.requests import kept_requests, lives
 from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
-from jobx.model import Plan, Request, RequestState, check_name, encode
+from jobx.model import Plan, Request, check_name, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -32,16 +31,8 @@ _RANDOM_BYTES: Final = 10
 #: The form of an id.
 ID_PATTERN: Final = "[0-9a-hjkmnp-tv-z]{26}"
 _FORM: Final = inspect.type_info(Request)
-#: Bytes that the requests of one page take in the store.
-PAGE_BYTES: Final = 1 << 20
-#: Entries of an index that are read at once where not all of them fit.
-_MORE: Final = 500
-#: Most entries that are looked at for one page. One whose request is read counts as many.
-_MOST_LOOKED: Final = 3000
-_MISSED: Final = 20
-#: How much later than its id says a request may be accepted, and how much earlier.
-_LATE_S: Final = 10.0
-_EARLY_S: Final = 1.0
+#: Open markers that are read at once.
+_MARKERS: Final = 500
 
 
 def new_id(now_at: float, random: bytes) -> str:
@@ -126,7 +117,7 @@ def get(store: Store, workflow: str, request_id: str) -> Request:
         NotFound: It does not exist.
         InvalidInput: One of the names is invalid.
     """
-    return _known(_entry(store, workflow, request_id))
+    return known_of(_entry(store, workflow, request_id))
 
 
 def get_whole(store: Store, workflow: str, request_id: str) -> Request:
@@ -179,80 +170,12 @@ def _entry(store: Store, workflow: str, request_id: str) -> Entry:
     return entry
 
 
-def _known(entry: Entry) -> Request:
+def known_of(entry: Entry) -> Request:
     """Return what is known of a request; a state that is not known is shown as the nearest."""
     found = known(Request, _FORM, entry)
     if found.is_done and found.state == "running":
         return replace(found, state="failed")
     return found
-
-
-def page(
-    store: Store,
-    workflow: str,
-    state: RequestState | None = None,
-    after: str | None = None,
-    limit: int = 50,
-    *,
-    wanted: Filter | None = None,
-) -> tuple[list[Request], str | None]:
-    """Return requests of a workflow, newest first, and the id to go on behind, or None.
-
-    If the indexes answer the filter, it reads only as many requests as it returns. Otherwise it
-    looks at a bounded number of others, so there may be fewer than ``limit``, or none, and an id.
-
-    Args:
-        store: Where they are.
-        workflow: Their workflow.
-        state: Only those in this state. One that leaves it meanwhile is omitted.
-        after: The id that the previous page gave.
-        limit: Largest number; fewer if they take more than ``PAGE_BYTES`` in the store.
-        wanted: Which ones, instead of ``state``.
-    """
-    check_name("workflow", workflow)
-    if after is not None:
-        check_name("after", after)
-    wanted = wanted or Filter(state=state)
-    cursor, lowest = _bounds(wanted, after)
-    at = request_lists.sources(store, workflow, wanted, cursor)
-    shown: list[Request] = []
-    left_bytes, looked, size = PAGE_BYTES, 0, limit + 1
-    while True:
-        found = request_lists.look(store, at, cursor, lowest, size)
-        for request_id in found.ids:
-            entry = store.get(_key(workflow, request_id))
-            request = None if entry is None else _known(entry)
-            if request is not None and wanted.fits(request):
-                left_bytes -= len(entry.value) if entry is not None else 0
-                if len(shown) == limit or (left_bytes < 0 and shown):
-                    return shown, cursor
-                shown.append(request)
-            else:
-                looked += _MISSED
-            cursor = request_id
-            if looked >= _MOST_LOOKED:
-                return shown, cursor
-        if found.last is None:
-            return shown, None
-        cursor, size = found.last, _MORE
-        looked += found.looked
-        if looked >= _MOST_LOOKED:
-            return shown, cursor
-
-
-def _bounds(wanted: Filter, after: str | None) -> tuple[str | None, str]:
-    """Return the ids between which requests of a time are: below the first, from the second on.
-
-    An id has the time when a web worker read its request, and a node accepts it a little later, by
-    its own clock.
-    """
-    lowest, nothing = "", bytes(_RANDOM_BYTES)
-    if wanted.since_at is not None:
-        lowest = new_id(max(0.0, wanted.since_at - _LATE_S), nothing)
-    if wanted.until_at is not None:
-        until = new_id(max(0.0, wanted.until_at + _EARLY_S), nothing)
-        after = until if after is None else min(after, until)
-    return after, lowest
 
 
 def opened(store: Store, node_id: str) -> list[tuple[str, str]]:
@@ -275,12 +198,12 @@ def running(store: Store, workflow: str) -> Counter[str]:
     """Return the numbers of open requests of a workflow by job, on any node."""
     found: Counter[str] = Counter()
     for node in branches(store, keys.OPEN):
-        for entry in scan(store, f"{node}{workflow}/", page=_MORE):
+        for entry in scan(store, f"{node}{workflow}/", page=_MARKERS):
             row = lives.row_of(entry.value)
             if row is not None:
                 found[row.job] += 1
             elif (stored := store.get(_key(*_tail(entry.key)))) is not None:
-                found[_known(stored).job_name] += 1
+                found[known_of(stored).job_name] += 1
     return found
 
 

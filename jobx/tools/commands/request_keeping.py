@@ -10,7 +10,7 @@ import click
 from jobx import model
 from jobx.errors import Conflict, InUse, NotEnded
 from jobx.kv.entities.entities import Entities
-from jobx.kv.requests import deliveries, kept_requests, removal, request_entity
+from jobx.kv.requests import deliveries, kept_requests, removal, request_entity, request_pages
 from jobx.kv.store import Store
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -103,7 +103,7 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
     yield from named
     after = None
     while not request_ids:
-        found, after = request_entity.page(store, workflow, None, after, _PAGE)
+        found, after = request_pages.page(store, workflow, after=after, limit=_PAGE)
         for entity in found:
             if entity.is_done and not deliveries.is_pending(store, workflow, entity.request_id):
                 yield entity

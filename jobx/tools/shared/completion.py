@@ -16,7 +16,7 @@ from jobx import config_loading, model
 from jobx.errors import JobxError
 from jobx.kv import opening
 from jobx.kv.entities.entities import Entities
-from jobx.kv.requests import request_entity
+from jobx.kv.requests import request_pages
 from jobx.kv.store import Store
 from jobx.tools.shared.request_ids import LATEST
 
@@ -87,7 +87,7 @@ def _jobs_everywhere(store: Store, _: dict[str, Any]) -> Iterator[str]:
 
 
 def _requests(store: Store, words: dict[str, Any]) -> Iterator[str]:
-    found, _ = request_entity.page(store, words.get("workflow") or "", limit=_MOST)
+    found, _ = request_pages.page(store, words.get("workflow") or "", limit=_MOST)
     yield LATEST
     for one in found:
         yield one.request_id

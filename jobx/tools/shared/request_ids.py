@@ -8,7 +8,7 @@ from typing import Final
 
 from jobx.errors import InvalidInput, NotFound, quote
 from jobx.kv import keys
-from jobx.kv.requests import request_entity
+from jobx.kv.requests import request_pages
 from jobx.kv.store import Store
 from jobx.model import check_name
 
@@ -51,7 +51,7 @@ def find(store: Store, workflow: str, word: str) -> str:
         reason = f"is empty; give an id, the beginning of one, or {LATEST}"
         raise InvalidInput("request id", quote(word), reason)
     if word == LATEST:
-        newest, _ = request_entity.page(store, workflow, limit=1)
+        newest, _ = request_pages.page(store, workflow, limit=1)
         if not newest:
             raise NotFound("request", f"{workflow}/{LATEST}")
         return newest[0].request_id

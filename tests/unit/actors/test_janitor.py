@@ -16,7 +16,7 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, indexing, request_counts, request_entity
+from jobx.kv.requests import event_log, indexing, request_counts, request_pages
 from jobx.kv.store import Chain, CommitOutcome, Delete, Put
 from tests.support.history import keep
 
@@ -79,7 +79,7 @@ class Bench:
     def left(self) -> list[str]:
         """Return the ids of the requests that are kept."""
         return [
-            request.request_id for request in request_entity.page(self.store, "flow", limit=5000)[0]
+            request.request_id for request in request_pages.page(self.store, "flow", limit=5000)[0]
         ]
 
 

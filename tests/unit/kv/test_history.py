@@ -17,6 +17,7 @@ from jobx.kv.requests import (
     removal,
     request_counts,
     request_entity,
+    request_pages,
 )
 from jobx.kv.requests.request_filter import Filter
 from jobx.model import Request
@@ -48,13 +49,13 @@ def purge(store: Counting) -> None:
 
 
 def walk(store: Counting) -> None:
-    first, cursor = request_entity.page(store, "flow", "succeeded", limit=10)
-    second, _ = request_entity.page(store, "flow", "succeeded", cursor, limit=10)
+    first, cursor = request_pages.page(store, "flow", Filter(state="succeeded"), limit=10)
+    second, _ = request_pages.page(store, "flow", Filter(state="succeeded"), after=cursor, limit=10)
     assert len(first) == len(second) == 10
 
 
 def filtered(store: Counting, **wanted: Any) -> None:
-    found, _ = request_entity.page(store, "flow", limit=10, wanted=Filter(**wanted))
+    found, _ = request_pages.page(store, "flow", Filter(**wanted), limit=10)
     assert len(found) == 10
 
 
@@ -67,10 +68,12 @@ STEPS: dict[str, Callable[[Counting], object]] = {
     "undelivered": lambda store: deliveries.undelivered(store, "local", 100),
     "accept": lambda store: store.commit(request_entity.accept_writes(OPEN, "local")),
     "finish": finish,
-    "page": lambda store: request_entity.page(store, "flow", limit=10),
-    "page of the failed": lambda store: request_entity.page(store, "flow", "failed", limit=10),
-    "page of the cancelled": lambda store: request_entity.page(
-        store, "flow", "cancelled", limit=10
+    "page": lambda store: request_pages.page(store, "flow", limit=10),
+    "page of the failed": lambda store: request_pages.page(
+        store, "flow", Filter(state="failed"), limit=10
+    ),
+    "page of the cancelled": lambda store: request_pages.page(
+        store, "flow", Filter(state="cancelled"), limit=10
     ),
     "pages": walk,
     "page of a job": lambda store: filtered(store, job="j"),

@@ -7,7 +7,13 @@ import pytest
 
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import indexing, kept_requests, removal, request_counts, request_entity
+from jobx.kv.requests import (
+    indexing,
+    kept_requests,
+    removal,
+    request_counts,
+    request_pages,
+)
 from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Delete, Put, Store
 from tests.support.history import keep
@@ -48,11 +54,11 @@ def run(store: Store, steps: int = 100) -> None:
 def test_older_requests_are_named_as_missing_until_they_are_indexed(store: MemoryStore) -> None:
     indexing.begin(store, is_older=True)
     assert indexing.missing(store) == indexing.REASON
-    assert request_entity.page(store, "flow", wanted=FAILED) == ([], None)
-    assert len(request_entity.page(store, "flow", "failed")[0]) == 6
+    assert request_pages.page(store, "flow", FAILED) == ([], None)
+    assert len(request_pages.page(store, "flow", Filter(state="failed"))[0]) == 6
     run(store)
     assert indexing.missing(store) is None
-    assert len(request_entity.page(store, "flow", wanted=FAILED)[0]) == 6
+    assert len(request_pages.page(store, "flow", FAILED)[0]) == 6
     assert request_counts.read(store, "flow") == {"j": {"succeeded": 5, "failed": 6}}
 
 

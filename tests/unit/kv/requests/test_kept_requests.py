@@ -15,7 +15,9 @@ from jobx.kv.requests import (
     removal,
     request_counts,
     request_entity,
+    request_pages,
 )
+from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Create, Put
 from jobx.model import Destination, Request, RequestState
 
@@ -192,7 +194,7 @@ def test_what_an_older_version_finished_is_listed_and_expires(store: MemoryStore
     assert not older_requests.is_upgraded(store)
     upgrade(store)
     assert older_requests.is_upgraded(store)
-    found, _ = request_entity.page(store, "flow", "failed")
+    found, _ = request_pages.page(store, "flow", Filter(state="failed"))
     assert [one.request_id for one in found] == ["r4", "r3", "r2", "r1", "r0"]
     assert kept_requests.has_plan(store, "flow", "p" * 64)
     for one in kept_requests.expired(store, 11.0, 9):

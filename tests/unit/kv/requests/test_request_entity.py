@@ -15,11 +15,12 @@ from jobx import model
 from jobx.errors import Conflict, FormUnknown, InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import lives, request_entity
+from jobx.kv.requests import lives, request_entity, request_pages
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Put
 from jobx.model import Request
 from jobx.payload import Payload
+from tests.unit.kv.requests.stored_requests import FAILURE, accept, finish, request
 
 TIMES = st.floats(0, 2**48 / 1000 - 1)
 
@@ -29,14 +30,23 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def request(request_id: str, **fields: object) -> Request:
-    known: dict[str, object] = {
-        "workflow_name": "flow",
-        "job_name": "count",
-        "invocation_id": "i1",
-        "accepted_at": 1.0,
-    }
-    return Request(request_id=request_id, **{**known, **fields})
+@pytest.fixture
+def newer(store: MemoryStore) -> MemoryStore:
+    """A store with a request that a newer version wrote."""
+    fields = {**msgspec.to_builtins(request("a")), "zone": "b"}
+    store.commit([Put(keys.entity("request", "flow", "a"), msgspec.json.encode(fields))])
+    return store
+
+
+FAILED = {"state": "failed", "is_done": True, "finished_at": 10.0, "failure": FAILURE}
+
+
+def put_newer(store: MemoryStore, whole: Request, path: tuple[str | int, ...], value: str) -> None:
+    """Write a request as a newer version does, with another value at a path in it."""
+    fields: Any = json.loads(model.encode(whole))
+    within = functools.reduce(operator.getitem, path[:-1], fields)
+    within[path[-1]] = value
+    store.commit([Put(keys.entity("request", "flow", "a"), json.dumps(fields).encode())])
 
 
 def test_an_adopted_request_has_the_marker_of_its_new_node_alone(store: MemoryStore) -> None:
@@ -57,14 +67,6 @@ def test_a_request_of_1_0_0_has_no_coordinator_and_no_plan(store: MemoryStore) -
     assert (found.coordinator, found.plan) == (None, None)
 
 
-@pytest.fixture
-def newer(store: MemoryStore) -> MemoryStore:
-    """A store with a request that a newer version wrote."""
-    fields = {**msgspec.to_builtins(request("a")), "zone": "b"}
-    store.commit([Put(keys.entity("request", "flow", "a"), msgspec.json.encode(fields))])
-    return store
-
-
 def test_what_is_known_of_a_request_of_a_newer_version_is_read(newer: MemoryStore) -> None:
     assert request_entity.get(newer, "flow", "a") == request("a")
 
@@ -72,10 +74,6 @@ def test_what_is_known_of_a_request_of_a_newer_version_is_read(newer: MemoryStor
 def test_a_request_of_a_newer_version_is_not_taken_for_whole(newer: MemoryStore) -> None:
     with pytest.raises(FormUnknown, match="zone"):
         request_entity.get_whole(newer, "flow", "a")
-
-
-FAILURE = model.Failure(kind="author", type="KeyError", message="why")
-FAILED = {"state": "failed", "is_done": True, "finished_at": 10.0, "failure": FAILURE}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,7 @@ def test_what_is_new_inside_a_field_of_a_request_is_left_out(
     accept(store, whole)
     put_newer(store, whole, path, "new")
     assert request_entity.get(store, "flow", "a") == whole
-    assert request_entity.page(store, "flow") == ([whole], None)
+    assert request_pages.page(store, "flow") == ([whole], None)
     with pytest.raises(FormUnknown):
         request_entity.get_whole(store, "flow", "a")
 
@@ -107,29 +105,6 @@ def test_a_state_that_is_new_is_shown_as_the_nearest(
     assert request_entity.get(store, "flow", "a").state == shown
     with pytest.raises(FormUnknown):
         request_entity.get_whole(store, "flow", "a")
-
-
-def put_newer(store: MemoryStore, whole: Request, path: tuple[str | int, ...], value: str) -> None:
-    """Write a request as a newer version does, with another value at a path in it."""
-    fields: Any = json.loads(model.encode(whole))
-    within = functools.reduce(operator.getitem, path[:-1], fields)
-    within[path[-1]] = value
-    store.commit([Put(keys.entity("request", "flow", "a"), json.dumps(fields).encode())])
-
-
-def accept(store: MemoryStore, *accepted: Request) -> None:
-    for one in accepted:
-        store.commit(request_entity.accept_writes(one, "node1", "print"))
-
-
-def finish(store: MemoryStore, one: Request, finished_at: float = 10.0) -> Request:
-    done = msgspec.structs.replace(one, state="succeeded", is_done=True, finished_at=finished_at)
-    store.commit(request_entity.finish_writes(done, "node1"))
-    return done
-
-
-def ids(found: list[Request]) -> list[str]:
-    return [one.request_id for one in found]
 
 
 @given(now_at=TIMES, random=st.binary(min_size=10, max_size=10))
@@ -197,62 +172,9 @@ def test_an_unknown_client_key_stands_for_nothing(store: MemoryStore) -> None:
     assert request_entity.idempotent(store, "flow", "count", "key") is None
 
 
-def test_pages_run_from_the_newest_to_the_oldest(store: MemoryStore) -> None:
-    accept(store, *(request(f"r{number}") for number in range(5)))
-    accept(store, request("r9", workflow_name="flow2"))
-    first, cursor = request_entity.page(store, "flow", limit=3)
-    second, end = request_entity.page(store, "flow", after=cursor, limit=3)
-    assert (ids(first), ids(second), end) == (["r4", "r3", "r2"], ["r1", "r0"], None)
-
-
-def test_a_page_that_holds_all_has_none_behind_it(store: MemoryStore) -> None:
-    accept(store, request("r0"), request("r1"))
-    assert request_entity.page(store, "flow", limit=2)[1] is None
-
-
-def test_pages_of_a_state_hold_that_state_only(store: MemoryStore) -> None:
-    accept(store, *(request(f"r{number}") for number in range(8)))
-    for number in (1, 4, 6):
-        finish(store, request(f"r{number}"), 10.0)
-    found: list[str] = []
-    cursor = None
-    while True:
-        page, cursor = request_entity.page(store, "flow", "succeeded", after=cursor, limit=2)
-        found += ids(page)
-        if cursor is None:
-            break
-    assert found == ["r6", "r4", "r1"]
-
-
 def test_open_in_finds_the_open_requests_of_a_workflow_on_all_nodes(store: MemoryStore) -> None:
     for number, workflow in enumerate(["flow", "other", "flow", "flow"]):
         one = request(f"r{number}", workflow_name=workflow)
         store.commit(request_entity.accept_writes(one, f"node{number}"))
     assert request_entity.open_in(store, "flow", 9) == ["r0", "r2", "r3"]
     assert request_entity.open_in(store, "flow", 2) == ["r0", "r2"]
-
-
-def test_a_page_of_all_holds_what_runs_and_what_has_ended_by_age(store: MemoryStore) -> None:
-    accept(store, *(request(f"r{number}") for number in range(6)))
-    for number in (0, 3, 4):
-        finish(store, request(f"r{number}"))
-    assert ids(request_entity.page(store, "flow")[0]) == ["r5", "r4", "r3", "r2", "r1", "r0"]
-    assert ids(request_entity.page(store, "flow", "running")[0]) == ["r5", "r2", "r1"]
-
-
-def test_a_request_that_leaves_a_state_while_it_is_listed_is_left_out(store: MemoryStore) -> None:
-    accept(store, request("r1"))
-    done = msgspec.structs.replace(request("r1"), state="failed", is_done=True)
-    store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(done))])
-    assert request_entity.page(store, "flow", "running") == ([], None)
-
-
-def test_a_page_ends_early_where_requests_are_large(
-    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(request_entity, "PAGE_BYTES", 1)
-    accept(store, request("r1"), request("r2"))
-    first, cursor = request_entity.page(store, "flow")
-    assert (ids(first), cursor) == (["r2"], "r2")
-    second, cursor = request_entity.page(store, "flow", after=cursor)
-    assert (ids(second), cursor) == (["r1"], None)
