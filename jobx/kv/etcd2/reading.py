@@ -90,7 +90,7 @@ class Reader:
             record = decode(key, node.text)
             yield from self._redo.finish_if_need_be(record.redo, node)
             if record.value is None and not record.is_closed and not record.is_removed:
-                yield from one(Remove(node.path, node.index))
+                yield from self._redo.drop(key, node.path, node.index)
             if record.value is None:
                 return None
             if not record.guard or self._notes.is_finished(node.path, node.index):

@@ -81,6 +81,10 @@ class Redo:
             old = yield from self._old(step, index)
             yield from together([self._remove(key, index) for key in old])
 
+    def drop(self, key: str, path: str, index: int) -> Steps[bool]:
+        """Remove a key if it has this index; return whether it had. Of an entity a record stays."""
+        return bool((yield from one(_removal(key, path, index))))
+
     def _set(self, path: str, text: str, index: int) -> Steps[None]:
         known = self._notes.index(path)
         while known < index:
@@ -95,7 +99,7 @@ class Redo:
         known = self._notes.index(path)
         self._notes.forget(path)
         while known < index:
-            if known and (yield from one(_removal(key, path, known))):
+            if known and (yield from self.drop(key, path, known)):
                 return
             node: TreeNode = yield from one(Look(path))
             known = node.index

@@ -233,7 +233,7 @@ class UnitWriter:
     ) -> Steps[str | None]:
         path, revision = self._names.path(guard), wanted.revision
         if wanted.value is None and revision and not steps:
-            if not (yield from one(Remove(path, revision))):
+            if not (yield from self._redo.drop(guard, path, revision)):
                 return guard
             yield from self._prune(guard, steps)
             return None
@@ -244,7 +244,7 @@ class UnitWriter:
         try:
             yield from self._redo.finish(steps, path, index)
             if wanted.value is None:
-                yield from one(Remove(path, index))
+                yield from self._redo.drop(guard, path, index)
         except JobxError as error:
             raise OutcomeUnknown(guard, f"it is written, but not all with it: {error}") from error
         if wanted.value is None:
