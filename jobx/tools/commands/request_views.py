@@ -34,11 +34,9 @@ def add_to(group: click.Group) -> None:
 
 @command(None, "summary", example="request summary wordcount REQUEST_ID")
 @takes("workflow", "request_id")
-def summary(call: Call, workflow: str, request_id: str) -> None:
+def summary(call: Call, **asked: Any) -> None:
     """Show what a request has done, by step."""
-    question = GetSummary(workflow=workflow, request_id=request_id)
-    view = _asked(call, question)
-    _say(call, view, render_views.say_summary)
+    _show(call, GetSummary(**asked), render_views.say_summary)
 
 
 @command(None, "tree", example="request tree wordcount REQUEST_ID --of m0 --limit 20")
@@ -46,11 +44,9 @@ def summary(call: Call, workflow: str, request_id: str) -> None:
 @click.option("--of", metavar="ID", default="m0", show_default=True, help="Whose children.")
 @click.option("--after", metavar="CURSOR", help="The next page; `next` of the page before.")
 @_LIMIT
-def tree(call: Call, workflow: str, request_id: str, **page: Any) -> None:
+def tree(call: Call, **asked: Any) -> None:
     """Show the children of a mapper, in runs of one state."""
-    question = GetTree(workflow=workflow, request_id=request_id, **page)
-    view = _asked(call, question)
-    _say(call, view, render_views.say_tree)
+    _show(call, GetTree(**asked), render_views.say_tree)
 
 
 @command(None, "invocations", example="request invocations wordcount REQUEST_ID --state failed")
@@ -60,11 +56,9 @@ def tree(call: Call, workflow: str, request_id: str, **page: Any) -> None:
 @click.option("--kind", type=click.Choice(("map", "combine", "reduce")), help="Only these.")
 @click.option("--from", "start", metavar="ID", help="An invocation, or `next` of the page before.")
 @_LIMIT
-def invocations(call: Call, workflow: str, request_id: str, **filters: Any) -> None:
+def invocations(call: Call, **asked: Any) -> None:
     """List the invocations of a request."""
-    question = ListInvocations(workflow=workflow, request_id=request_id, **filters)
-    view = _asked(call, question)
-    _say(call, view, render_views.say_invocations)
+    _show(call, ListInvocations(**asked), render_views.say_invocations)
 
 
 @command(None, "timeline", example="request timeline wordcount REQUEST_ID --width 60")
@@ -72,11 +66,9 @@ def invocations(call: Call, workflow: str, request_id: str, **filters: Any) -> N
 @click.option("--from", "from_at", type=float, metavar="AT", help="Seconds since 1970.")
 @click.option("--to", "until_at", type=float, metavar="AT", help="Seconds since 1970.")
 @click.option("--width", type=click.IntRange(1, 10_000), default=60, show_default=True)
-def timeline(call: Call, workflow: str, request_id: str, **span: Any) -> None:
+def timeline(call: Call, **asked: Any) -> None:
     """Show what ran when."""
-    question = GetTimeline(workflow=workflow, request_id=request_id, **span)
-    view = _asked(call, question)
-    _say(call, view, render_views.say_timeline)
+    _show(call, GetTimeline(**asked), render_views.say_timeline)
 
 
 @command(None, "trace", example="request trace wordcount REQUEST_ID --limit 50")
@@ -143,19 +135,16 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
     render.say_table(("invocation", "key", "value"), rows)
 
 
-def _asked(call: Call, question: Question[A]) -> A:
-    """Return the answer of the running node, which keeps views; else from the store."""
+def _show(call: Call, question: Question[A], say: Callable[[A], None]) -> None:
+    """Show the answer of the running node, which keeps views; else that of the store."""
     try:
         with call.gateway() as gateway:
-            return whole.ask(gateway, question)
+            view = whole.ask(gateway, question)
     except NodeUnreachable:
         with call.store() as store:
-            return answered(store, question)
-
-
-def _say(call: Call, view: A, show: Callable[[A], None]) -> None:
+            view = answered(store, question)
     if call.as_json:
         render.say_json(view)
     else:
-        show(view)
+        say(view)
         whole.say_rest(view)
