@@ -31,7 +31,9 @@ class Coalesced:
     def create(self, write: Create) -> bool:
         """Add a create that follows the others; return False if it cannot be coalesced."""
         key = write.key
-        if key in self.creates or key in self.puts or key in self.deletes or self._is_at(key):
+        if key in self.creates or key in self.puts or key in self.deletes:
+            return False
+        if key in self.exact or key in self.replaced:
             return False
         if self.prefixes and self._is_gone(key):
             return False
@@ -41,7 +43,7 @@ class Coalesced:
     def put(self, write: Put) -> bool:
         """Add a put, likewise."""
         key = write.key
-        if self._is_at(key) or (self.prefixes and self._is_gone(key)):
+        if key in self.exact or key in self.replaced or (self.prefixes and self._is_gone(key)):
             return False
         self.deletes.discard(key)
         (self.creates if key in self.creates else self.puts)[key] = write.value
@@ -50,7 +52,7 @@ class Coalesced:
     def delete(self, write: Delete) -> bool:
         """Add a delete, likewise."""
         key = write.key
-        if key in self.creates or self._is_at(key):
+        if key in self.creates or key in self.exact or key in self.replaced:
             return False
         if write.revision is not None:
             if not (write.revision and self._is_untouched(key)):
@@ -81,16 +83,13 @@ class Coalesced:
         self.prefixes.add(prefix)
         return True
 
-    def _is_at(self, key: str) -> bool:
-        """Tell whether a key must have a revision."""
-        return key in self.exact or key in self.replaced
-
     def _is_untouched(self, key: str) -> bool:
-        written = self.creates, self.puts, self.deletes
-        return not (self._is_at(key) or any(key in one for one in written) or self._is_gone(key))
+        if key in self.creates or key in self.puts or key in self.deletes:
+            return False
+        return not (key in self.exact or key in self.replaced or self._is_gone(key))
 
     def _is_gone(self, key: str) -> bool:
-        return any(map(key.startswith, self.prefixes))
+        return bool(self.prefixes) and key.startswith(tuple(self.prefixes))
 
 
 _COALESCE: Final[dict[type[Write], Callable[[Coalesced, Any], bool]]] = {
@@ -105,9 +104,10 @@ _COALESCE: Final[dict[type[Write], Callable[[Coalesced, Any], bool]]] = {
 def coalesce(writes: Unit) -> Coalesced | None:
     """Return writes by kind, or None if they must be done one after the other."""
     coalesced = Coalesced()
-    if all(_COALESCE[type(write)](coalesced, write) for write in writes):
-        return coalesced
-    return None
+    for write in writes:  # without a call for each that does not do it
+        if not _COALESCE[type(write)](coalesced, write):
+            return None
+    return coalesced
 
 
 def name_of(write: Write) -> str:
@@ -129,12 +129,12 @@ def too_large(unit: Unit, limits: Limits) -> TooLarge | None:
 
 def size_of(unit: Unit) -> int:
     """Return the bytes of a unit's keys and values."""
-    return sum(map(_size, unit))
-
-
-def _size(write: Write) -> int:
-    if type(write) is DeletePrefix:
-        return len(write.prefix)
-    if type(write) is Delete:
-        return len(write.key)
-    return len(write.key) + len(write.value)
+    size = 0
+    for write in unit:
+        if type(write) is DeletePrefix:
+            size += len(write.prefix)
+        elif type(write) is Delete:
+            size += len(write.key)
+        else:
+            size += len(write.key) + len(write.value)
+    return size

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+from zlib import crc32
 
 from jobx.errors import Conflict
 from jobx.kv.prefixes import prefix_end
@@ -90,24 +91,28 @@ def _summed(values: Mapping[str, bytes]) -> list[Any]:
     """Return keys, values and checksums, one after the other."""
     found: list[Any] = []
     for key, value in values.items():
-        found += (key, value, checksum_of(key.encode(), value))
+        found += (key, value, crc32(value, crc32(key.encode())))  # as checksum_of has it
     return found
 
 
-def _chunks(variables: list[Any], row: str) -> Iterator[tuple[str, list[Any]]]:
-    """Cut the variables of rows into chunks; yield the marks and the variables of each.
+def _chunks(variables: list[Any], row: str) -> list[tuple[str, list[Any]]]:
+    """Cut the variables of rows into chunks; return the marks and the variables of each.
 
     Chunks have few sizes, so that each of few statements is prepared once: all up to eight rows,
     beyond that four between one power of two and the next. The last chunk is filled up with rows
     of its own, which change nothing when they come again.
     """
+    found: list[tuple[str, list[Any]]] = []
+    if not variables:
+        return found
     width = row.count("?")
     for start in range(0, len(variables), _MAX_ROWS * width):
         chunk = variables[start : start + _MAX_ROWS * width]
         rows = len(chunk) // width
         step = max(1, (1 << (rows - 1).bit_length()) >> 3)
         missing = -rows % step
-        yield ", ".join([row] * (rows + missing)), chunk + chunk[: missing * width]
+        found.append((", ".join([row] * (rows + missing)), chunk + chunk[: missing * width]))
+    return found
 
 
 def try_unit(writer: sqlite3.Connection, unit: Unit) -> Conflict | None:

@@ -117,11 +117,16 @@ class SqliteStore(ChainStore):
         """See ``Store.commit_many``."""
         together = [write for chain in chains for unit in chain for write in unit]
         coalesced = None if too_large(together, self.limits) else coalesce(together)
-        if coalesced is not None:
-            with suppress(Collision):
-                with self._transaction() as writer:
-                    write_coalesced(writer, coalesced)
-                return [CommitOutcome(len(chain)) for chain in chains]
+        if coalesced is None:
+            return self._commit_each(chains)
+        try:
+            with self._transaction() as writer:
+                write_coalesced(writer, coalesced)
+        except Collision:
+            return self._commit_each(chains)
+        return [CommitOutcome(len(chain)) for chain in chains]
+
+    def _commit_each(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         with self._transaction() as writer:
             return [self._try_chain(writer, chain) for chain in chains]
 
@@ -286,10 +291,12 @@ class SqliteStore(ChainStore):
             self._writer.execute("BEGIN IMMEDIATE")
             yield self._writer
             self._commit()
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from error
-        finally:
+        except BaseException as error:
             self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self._path) from error
+            raise
+        finally:
             self._lock.release()
         self._announce()
 
