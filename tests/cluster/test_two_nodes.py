@@ -157,7 +157,7 @@ def test_a_front_end_has_all_handlers_run_elsewhere(
     with cluster("broker", tmp_path, etcd, monkeypatch) as found:
         found.start("b")
         front = found.start("a", JOBX_NODE_FRONT_END="true")
-        eventually(lambda: front.ask("GET", "/health/ready", None, 10.0, {}).status == 200, 60.0)
+        eventually(lambda: front.ask("GET", "/health/ready", None, 60.0, {}).status == 200, 60.0)
         answer = post_wide(front)
         assert answer.pairs == TOTAL
         assert set(places(front, answer)) == {"b"}

@@ -130,7 +130,7 @@ def test_large_arguments_outlast_a_crash(tmp_path: Path) -> None:
 
 
 def _raw(serving: Served, n: int, accept: str) -> tuple[str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=60)
     sent = json.dumps({"arguments": {"n": n}})
     headers = {"Content-Type": "application/json", "Accept": accept}
     connection.request("POST", f"/job/{WORKFLOW}/many", sent, headers)

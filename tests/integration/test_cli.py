@@ -84,7 +84,7 @@ def _run(folder: Path, *words: str) -> tuple[int, str, str]:
 
 
 def _post(address: str, job: str, arguments: object) -> tuple[int, object]:
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         body = json.dumps({"arguments": arguments})
         headers = {"Content-Type": "application/json"}

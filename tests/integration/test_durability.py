@@ -232,7 +232,7 @@ def test_code_of_an_open_request_outlives_its_handler_and_a_restart(tmp_path: Pa
         eventually(lambda: _counts(serving, request_id)["mapped"] == 4)
         path = f"/workflow/{WORKFLOW}/handler/each"
         changed = _fields(GATE.replace("* size", "* 7"))
-        assert serving.ask("PUT", path, changed, 30.0, {}).status == 200
+        assert serving.ask("PUT", path, changed, 60.0, {}).status == 200
         serving.kill_all()
         gate.touch()
         serving.start()

@@ -44,7 +44,7 @@ class Proxied:
         kinds = {"Content-Type": "application/json"} | headers
         content = json.dumps(body).encode() if isinstance(body, dict) else body
         connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=30, source_address=(CLIENT, 0)
+            "127.0.0.1", self.port, timeout=60, source_address=(CLIENT, 0)
         )
         with contextlib.closing(connection):
             connection.request(method, path, content, kinds)
@@ -53,7 +53,7 @@ class Proxied:
 
     def send(self, head: str) -> bytes:
         """Return the answer to a raw request."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as client:
             client.sendall(head.replace("\n", "\r\n").encode())
             return client.recv(1 << 16)
 

@@ -84,7 +84,7 @@ def _serving(folder: Path, **environ: str) -> Iterator[tuple[int, str, Path]]:
 
 
 def _post(address: str, job: str, body: object) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         headers = {"Content-Type": "application/json"}
         connection.request("POST", f"/job/w/{job}", json.dumps(body), headers)
@@ -95,7 +95,7 @@ def _post(address: str, job: str, body: object) -> tuple[int, Any]:
 
 
 def _deliveries(address: str, request_id: str) -> list[dict[str, Any]]:
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request("GET", f"/request/w/{request_id}")
         found = json.loads(connection.getresponse().read())["deliveries"]

@@ -41,7 +41,7 @@ def service(folder: Path, command: str, *words: str) -> Iterator[subprocess.Pope
 def ready(port: int) -> int:
     """Return the status of ``/health/ready``."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -55,7 +55,7 @@ def shell(folder: Path) -> Shell:
 
 def ask(path: Path, method: str, url: str, body: object = None) -> tuple[int, str | None, bytes]:
     """Return the status, the request's id and the body of an answer on a Unix socket."""
-    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection = http.client.HTTPConnection("localhost", timeout=60)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(60)
     connection.sock.connect(str(path))
