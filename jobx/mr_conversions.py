@@ -41,9 +41,9 @@ def always(text: str) -> Convert:
     return lambda _, __: text
 
 
-def if_hooked(hook: str) -> Convert:
-    """Return a conversion that uses a variable only if its channel is switched on."""
-    return lambda text, environ: text if environ.get(hook) == "1" else None
+def if_mailed(text: str, environ: Environ) -> str | None:
+    """Return the text, if mr was to send notifications by mail."""
+    return text if environ.get("MR_LOG_EMAIL_HOOK") == "1" else None
 
 
 def kept(text: str, _: Environ) -> str | None:
