@@ -1,4 +1,4 @@
-"""When executors are started ahead, by the looks of an hour that takes no time."""
+"""When executors are started ahead, or missing, by looks that take no time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobx.actors.executors.process import Executor
-from jobx.actors.executors.processes import AHEAD, LOOK_S, ExecutorProcesses
+from jobx.actors.executors.processes import AHEAD, DOUBT_LOOKS, LOOK_S, ExecutorProcesses
 from jobx.errors import InternalError
 from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.model import Failure
@@ -35,6 +35,7 @@ class NoRoom:
     """A fork server that makes no executor; ``ask`` is called each time that it is to."""
 
     is_up = True
+    trouble = None
 
     def __init__(self, ask: Callable[[int], None]) -> None:
         self._ask = ask
@@ -49,14 +50,18 @@ class NoRoom:
         raise InternalError("no room")
 
 
-def look_for_an_hour(processes: ExecutorProcesses) -> int:
-    """Look again and again; return how often an executor was asked for."""
+def look(processes: ExecutorProcesses, server: Any, times: int) -> None:
+    """Look so many times, with the looks' time between."""
     clock: Any = Clock()
-    processes._loop = clock
-    while clock.now < HOUR_S:
+    processes._loop, processes._fork_server = clock, server
+    for _ in range(times):
         clock.now += LOOK_S
         processes._look()
-    return processes._fork_server.asked
+
+
+def new(*, has_seat: bool) -> Executor:
+    page = SharedPage(mmap.mmap(-1, PAGE_BYTES))
+    return Executor(page, lambda *_: None, lambda *_: None, 0.0, has_seat=has_seat)
 
 
 @pytest.fixture
@@ -82,17 +87,25 @@ def test_executors_that_cannot_be_made_ahead_are_asked_for_rarely_and_hardly_log
 ) -> None:
     def die(number: int) -> None:
         """Have one that was asked for not be made."""
-        page = SharedPage(mmap.mmap(-1, PAGE_BYTES))
-        one = Executor(page, lambda *_: None, lambda *_: None, 0.0, has_seat=False)
+        one = new(has_seat=False)
         processes.executors.append(one)
         processes._spawning[number] = one
         processes._not_spawned(number, "no room")
 
-    server: Any = NoRoom(die if is_late else lambda _: None)
-    processes._fork_server = server
-    asked = look_for_an_hour(processes)
+    server = NoRoom(die if is_late else lambda _: None)
+    look(processes, server, int(HOUR_S / LOOK_S))
+    asked = server.asked
     assert AHEAD.max_restarts < asked < HOUR_S / AHEAD.max_backoff_s + AHEAD.max_restarts + 1
     assert len(caplog.messages) < asked
     assert {blame.message for blame in dead} <= {"the executor could not be made: no room"}
     assert bool(dead) == is_late
     assert processes.executors == []
+
+
+def test_an_executor_that_is_ready_ends_their_lack_at_once(processes: ExecutorProcesses) -> None:
+    look(processes, NoRoom(lambda _: None), DOUBT_LOOKS + 1)
+    assert processes.trouble == "no executor is ready"
+    one = new(has_seat=True)
+    one.enter("ready", 0.0)
+    processes.executors.append(one)
+    assert processes.trouble is None

@@ -153,8 +153,11 @@ class ExecutorProcesses:
         """Why there is no executor; None if there is one, or there is to be none."""
         if not self._count:
             return None
-        is_without = self._without_any > DOUBT_LOOKS
+        is_without = self._without_any > DOUBT_LOOKS and not self._is_any_ready()
         return self._fork_server.trouble or ("no executor is ready" if is_without else None)
+
+    def _is_any_ready(self) -> bool:
+        return any(executor.state == "ready" for executor in self.executors)
 
     @property
     def starts(self) -> Starts | None:
@@ -244,8 +247,7 @@ class ExecutorProcesses:
             self._looked_at = now
             return
         self._looked_at = now
-        is_any_ready = any(executor.state == "ready" for executor in self.executors)
-        self._without_any = 0 if is_any_ready else self._without_any + 1
+        self._without_any = 0 if self._is_any_ready() else self._without_any + 1
         self._fork_server.check()
         for executor in list(self.executors):
             self._look_at(executor, now)
