@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobx.actors.bridge.envelope import MAX_DATAGRAM_BYTES
+from jobx.actors.bridge.nsq import clearing
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.nsq.transport import NsqTransport, server_of
 from jobx.actors.bridge.transport import Lane, Transport
@@ -149,6 +151,85 @@ def test_nothing_comes_in_a_workflow_that_was_left_until_it_is_opened_again(
         await Inbox(b, "w").hears(a, Lane("b", "w"))
 
     run(test)
+
+
+@pytest.fixture(params=nsq.KINDS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[nsq.Nsqd]:
+    """An nsqd whose queues are looked at."""
+    with nsq.running(request.param, tmp_path) as server:
+        yield server
+
+
+def test_a_node_that_ends_leaves_no_queue(server: nsq.Nsqd) -> None:
+    async def test(open_one: Open) -> None:
+        b = open_one("b")
+        b.listen("w", lambda *_: None)
+        await eventually_soon(server.topics)
+        b.close()  # type: ignore[attr-defined]  # this one is of NSQ
+        await eventually_soon(lambda: not server.topics())
+
+    asyncio.run(over_nsq(test, server))
+
+
+def test_queues_of_a_node_that_has_gone_are_removed(
+    server: nsq.Nsqd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "CLEAR_S", 0.01)
+
+    async def test(open_one: Open) -> None:
+        a = open_one("a")
+        for workflow in ("v", "w"):
+            await sent(a, Lane("b", workflow), server)
+        a.reach({"a": server.address})
+        await eventually_soon(lambda: not server.topics())
+
+    asyncio.run(over_nsq(test, server))
+
+
+def test_what_was_sent_in_a_workflow_that_was_left_is_removed(
+    server: nsq.Nsqd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "CLEAR_S", 0.01)
+
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        await sent(a, Lane("b", "w"), server)
+        b.leave("w")
+        await eventually_soon(lambda: not server.topics())
+
+    asyncio.run(over_nsq(test, server))
+
+
+def test_queues_of_a_node_that_is_back_stay(
+    server: nsq.Nsqd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "CLEAR_S", 0.01)
+
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        await sent(a, Lane("b", "gone"), server)
+        inbox = Inbox(b, "w")
+        await inbox.hears(a, Lane("b", "w"))
+        a.reach({"a": server.address})
+        await eventually_soon(lambda: len(server.topics()) == 1)
+        a.reach({"a": server.address, "b": server.address})
+        a.send(Lane("b", "w"), b"hello")
+        await inbox.waits_for(b"hello")
+
+    asyncio.run(over_nsq(test, server))
+
+
+async def sent(sender: Any, lane: Lane, server: nsq.Nsqd) -> None:
+    """Send to a node that has no reader, until there is a queue with all that was sent."""
+    before = server.topics()
+
+    def is_there() -> bool:
+        sender.send(lane, b"hello")
+        return server.topics() > before
+
+    await eventually_soon(is_there)
+    publishers = sender._publishers.values()
+    await eventually_soon(lambda: not any(publisher.unanswered for publisher in publishers))
 
 
 def test_a_datagram_for_nobody_is_dropped(run: Callable[[Test], None]) -> None:

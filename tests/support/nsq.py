@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,6 +67,17 @@ class Nsqd:
                 [*command, *self._flags, *flags], stdout=log, stderr=log
             )
         eventually(self._listens, START_S)
+
+    def topics(self) -> set[str]:
+        """Return the names of its topics."""
+        if self._kind == "nsqd":
+            address = f"http://127.0.0.1:{self._http_port}/stats?format=json"
+            with urllib.request.urlopen(address, timeout=START_S) as answer:
+                return {topic["topic_name"] for topic in json.load(answer)["topics"]}
+        with socket.create_connection(("127.0.0.1", self.port), START_S) as connection:
+            connection.sendall(b"  V2TOPICS\n")
+            size, _ = struct.unpack(">ll", connection.recv(8, socket.MSG_WAITALL))
+            return set(json.loads(connection.recv(size - 4, socket.MSG_WAITALL)))
 
     def kill(self) -> None:
         """Kill it, with all that it has in memory."""

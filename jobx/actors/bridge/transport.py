@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-#: NSQ's longest name.
-_MAX_NAME: Final = 64
+#: nsqd removes a queue of such a name when its last reader leaves it, and keeps none on disk.
+EPHEMERAL: Final = "#ephemeral"
+#: NSQ's longest name, without that.
+_MAX_NAME: Final = 64 - len(EPHEMERAL)
 _DIGEST_BYTES: Final = 16
 
 #: Takes a workflow and a datagram for this node in it.
@@ -55,6 +57,6 @@ def topic_of(prefix: str, workflow: str, node: str) -> str:
     parts = (part.replace(".", "..") for part in (prefix, workflow, node))
     topic = ".".join(parts)
     if len(topic) <= _MAX_NAME:
-        return topic
+        return f"{topic}{EPHEMERAL}"
     digest = hashlib.blake2b(topic.encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"{topic[: _MAX_NAME - len(digest) - 1]}H{digest}"
+    return f"{topic[: _MAX_NAME - len(digest) - 1]}H{digest}{EPHEMERAL}"

@@ -3,7 +3,8 @@
     python -m tests.support.servers.nsq PORT [--double SHARE] [--shuffle COUNT] [--drop SHARE]
                                              [--delay SECONDS] [--tls CERT KEY] [--secret SECRET]
 
-It has what the bridge uses: IDENTIFY, AUTH, SUB, RDY, FIN, REQ, NOP, PUB. It keeps all in memory,
+It has what the bridge uses: IDENTIFY, AUTH, SUB, RDY, FIN, REQ, NOP, PUB; all topics are ephemeral.
+TOPICS, which nsqd has not, is answered with their names. It keeps all in memory,
 requeues what a lost connection had, and can double messages, lose some, keep each for a time of up
 to so many seconds, and hand them out in another order.
 """
@@ -28,7 +29,8 @@ RESPONSE, ERROR, MESSAGE = range(3)
 class Topic:
     """The messages of a topic, for its one channel."""
 
-    def __init__(self, options: argparse.Namespace, rng: random.Random) -> None:
+    def __init__(self, name: str, options: argparse.Namespace, rng: random.Random) -> None:
+        self.name = name
         self.clients: list[Client] = []
         self._waiting: deque[bytes] = deque()
         self._options = options
@@ -111,6 +113,8 @@ class Client:
         if self._topic is not None:
             self._topic.clients.remove(self)
             self._topic.give_back(list(self.in_flight.values()))
+            if not self._topic.clients:
+                self._broker.topics.pop(self._topic.name, None)
         self._writer.close()
 
     def _frame(self, kind: int, body: bytes) -> None:
@@ -176,6 +180,9 @@ class Client:
         self._broker.topic(topic).add(await self._body())
         self._frame(RESPONSE, b"OK")
 
+    async def _topics(self) -> None:
+        self._frame(RESPONSE, json.dumps(sorted(self._broker.topics)).encode())
+
     def _check(self) -> None:
         if not self._is_known:
             self._frame(ERROR, b"E_AUTH_FIRST")
@@ -196,13 +203,13 @@ class Broker:
         if options.tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*options.tls)
-        self._topics: dict[str, Topic] = {}
+        self.topics: dict[str, Topic] = {}
         self._rng = random.Random(0)
 
     def topic(self, name: str) -> Topic:
-        if name not in self._topics:
-            self._topics[name] = Topic(self.options, self._rng)
-        return self._topics[name]
+        if name not in self.topics:
+            self.topics[name] = Topic(name, self.options, self._rng)
+        return self.topics[name]
 
     async def serve(self) -> None:
         async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 from nsq import protocol
 
 from jobx.actors.bridge.nsq.connection import Access, Connection
+from jobx.actors.bridge.transport import EPHEMERAL
 from jobx.system.backoff import doubled, luck, spread
 
-CHANNEL: Final = "in"
+CHANNEL: Final = f"in{EPHEMERAL}"
 #: Messages that nsqd sends before it gets answers.
 IN_FLIGHT: Final = 500
 #: What a publisher keeps for a slow network; beyond that it drops.

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from jobx.actors.bridge.nsq.clearing import Clearing
 from jobx.actors.bridge.nsq.clients import Publisher, Server, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.transport import Lane, Receive, topic_of
@@ -43,6 +44,9 @@ class NsqTransport:
         self._subscribers: dict[str, Subscriber] = {}
         self._publishers: dict[Server, Publisher] = {}
         self._peers: dict[str, Server] = {}
+        #: Topics of peers that something was sent to, by workflow.
+        self._sent: dict[str, dict[str, str]] = {}
+        self._clearing = Clearing(access)
         self._opened: Callable[[], None] = lambda: None
 
     @property
@@ -57,7 +61,7 @@ class NsqTransport:
 
     def reach(self, peers: Mapping[str, str]) -> None:
         """Set the ``host:port`` of the nsqd's that have the queues of all peers."""
-        self._peers = {}
+        before, self._peers = self._peers, {}
         for peer, address in peers.items():
             try:
                 self._peers[peer] = server_of("bridge.nsqd", address)
@@ -66,6 +70,9 @@ class NsqTransport:
         wanted = set(self._peers.values())
         for server in [server for server in self._publishers if server not in wanted]:
             self._publishers.pop(server).close()
+        for peer, server in before.items():
+            if self._peers.get(peer) != server:
+                self._clearing.add(server, self._sent.pop(peer, {}).values())
 
     def is_reached(self, peer: str) -> bool:
         """See ``Transport``."""
@@ -85,10 +92,14 @@ class NsqTransport:
             )
 
     def leave(self, workflow: str) -> None:
-        """See ``Transport``. The queue stays: only the HTTP port of nsqd could remove it."""
+        """See ``Transport``. What peers send before they leave the workflow, too, is removed."""
         subscriber = self._subscribers.pop(workflow, None)
         if subscriber is not None:
             subscriber.close()
+        for topics in self._sent.values():
+            topics.pop(workflow, None)
+        topic = topic_of(self._prefix, workflow, self._node_id)
+        self._clearing.add(self._server, [topic])
 
     def when_open(self, opened: Callable[[], None]) -> None:
         """Have something called whenever a connection can be used."""
@@ -107,7 +118,11 @@ class NsqTransport:
             publisher = self._publishers[server] = Publisher(
                 server, self._access, self._way_is_open
             )
-        publisher.publish(topic_of(self._prefix, lane.workflow, lane.peer), datagram)
+        topics = self._sent.setdefault(lane.peer, {})
+        topic = topics.get(lane.workflow)
+        if topic is None:
+            topic = topics[lane.workflow] = topic_of(self._prefix, lane.workflow, lane.peer)
+        publisher.publish(topic, datagram)
 
     async def finish(self) -> None:
         """Wait until what was sent has reached its servers, for a second at most."""
@@ -115,6 +130,7 @@ class NsqTransport:
 
     def close(self) -> None:
         """Close all connections."""
+        self._clearing.close()
         for client in (*self._subscribers.values(), *self._publishers.values()):
             client.close()
 

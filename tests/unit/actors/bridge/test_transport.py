@@ -13,7 +13,7 @@ CLOSE = st.tuples(*[st.text("a.", min_size=1, max_size=3).map(lambda s: "a" + s)
 
 
 def test_a_topic_is_named_after_workflow_and_node() -> None:
-    assert topic_of("jobx", "logs", "n1") == "jobx.logs.n1"
+    assert topic_of("jobx", "logs", "n1") == "jobx.logs.n1#ephemeral"
 
 
 @given(names=TRIPLES)
