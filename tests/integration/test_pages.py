@@ -125,6 +125,9 @@ COVERED = """() => [...document.querySelectorAll('main h1, main h2, main a, main
     return !hit || !(one.contains(hit) || hit.contains(one));
   }).map(one => one.outerHTML.slice(0, 120))"""
 WIDTH = "() => document.documentElement.scrollWidth"
+#: Which tables can be scrolled sideways.
+SCROLLED = """() => [...document.querySelectorAll('.scroll')]
+  .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)"""
 
 
 #: Pages that are looked at in the dark.
@@ -145,6 +148,7 @@ def test_every_page_is_accessible_and_can_be_seen_and_hit(site: Site) -> None:
             wrong |= {(place, f"covered at {width}"): one for one in page.evaluate(COVERED)}
             if page.evaluate(WIDTH) > width:
                 wrong[place, f"wider than {width}"] = str(page.evaluate(WIDTH))
+        wrong |= {(place, f"{one} scrolls sideways"): "" for one in page.evaluate(SCROLLED)}
         page.context.close()
     assert wrong == {}
 

@@ -42,6 +42,34 @@ def test_running_request_is_cancelled_with_the_reason(
     assert "too slow" in visit(f"/ui/request/texts/{running}").text
 
 
+def test_steps_of_a_running_request_say_how_many_mappers_are_at_work(
+    node: FakeNode, visit: Visit, running: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [
+        views.OpenGroup(
+            cause=cause,
+            kind=kind,
+            step_name="s",
+            count=count,
+            invocation_id="m1",
+            says="-",
+        )
+        for cause, kind, count in (
+            ("running", "map", 3),
+            ("running", "reduce", 5),
+            ("queued", "map", 9),
+        )
+    ]
+    call = node.call
+
+    async def explained(question: Any, timeout_s: float = 1.0) -> Any:
+        answer = await call(question, timeout_s)
+        return replace(answer, groups=groups) if isinstance(answer, views.ExplainView) else answer
+
+    monkeypatch.setattr(node, "call", explained)
+    assert "Executors are at 3 mappers now." in visit(f"/ui/request/texts/{running}").text
+
+
 @pytest.mark.parametrize("action", ["", "delete", "<b>"])
 def test_unknown_action_is_refused_by_name(client: TestClient, running: str, action: str) -> None:
     answer = act(client, running, do=action)
