@@ -49,7 +49,7 @@ class ActorFilter:
         if (below := self.below) is not None:
             left = [cell for cell in left if _is_below(cell, below)]
         if (name := self.name) is not None:
-            left = [cell for cell in left if name in cell.name]
+            left = [cell for cell in _may_be_named(left, name) if name in cell.name]
         return left
 
     def cursor(self, life: tuple[str, int], cell: Cell) -> str:
@@ -110,6 +110,19 @@ def found(cell: Cell | None, address: str) -> Cell:
     if cell is None or cell.is_endpoint:
         raise NotFound("actor", address)
     return cell
+
+
+def _may_be_named(cells: Iterable[Cell], name: str) -> list[Cell]:
+    """Return actors without those that surely lack a text in their name, which are most."""
+    found = []
+    for cell in cells:
+        try:
+            told = cell.actor.describe()
+            if name in told or not told.isascii():
+                found.append(cell)
+        except Exception:  # noqa: BLE001 - its name says what is shown of it
+            found.append(cell)
+    return found
 
 
 def _is_below(cell: Cell, top: Cell) -> bool:
