@@ -15,12 +15,13 @@ from typing import Any, Final
 from jobx.actors.inspection.dumps.ended import ended_lines, reduced_line
 from jobx.actors.inspection.dumps.line_maker import LineMaker
 from jobx.actors.inspection.dumps.lines import DumpLine
-from jobx.actors.inspection.dumps.log import DumpLog
+from jobx.actors.inspection.dumps.log import DumpLog, Ended, event_of
 from jobx.actors.inspection.dumps.unended import open_lines
 from jobx.actors.inspection.dumps.values import DumpValues
 from jobx.actors.request import events
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.errors import InvalidInput, NotFound, quote
+from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store
@@ -70,8 +71,8 @@ class Dump(LineMaker):
             NotFound: It has not mapped the mapper below which they are to be.
             JobxError: The log cannot be read on.
         """
-        for number, record in event_log.read(self._store, *self._names):
-            event = events.known_part(record)
+        for number, body in event_log.bodies(self._store, *self._names):
+            event = event_of(keys.event(*self._names, number), body)
             take = _TAKE.get(type(event))
             if take is not None and (found := take(self, number, event)):
                 yield found if self._is_all else list(filter(self._is_wanted, found))
@@ -210,4 +211,5 @@ _TAKE: Final[dict[type, Callable[[Dump, int, Any], Sequence[DumpLine]]]] = {
     events.Retried: Dump._retried,
     events.Failed: Dump._failed_for_good,
     events.Done: Dump._done,
+    Ended: Dump._done,
 }

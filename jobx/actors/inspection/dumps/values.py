@@ -32,6 +32,10 @@ from jobx.values import to_jsonable
 _HELD: Final = 2
 #: Most bytes of a blob of stages, also once it is no longer compressed; a node keeps no more.
 _MOST_BYTES: Final = 32 << 20
+#: Arguments of siblings that are unpacked together, and groups of them that are held: siblings that
+#: end one by one are near each other in the log.
+_TOGETHER: Final = 16
+_GROUPS: Final = 8
 #: What records begin with that are not compressed: a packed list of four.
 _RECORD: Final = b"\x94"
 
@@ -66,6 +70,7 @@ class DumpValues:
         self._folder: Folder = blobs.readable(blobs.name(workflow, request_id))
         self._max_bytes = max_bytes
         self._is_redacted = is_redacted
+        self._groups: OrderedDict[tuple[int, int], tuple[Payload, list[Shown]]] = OrderedDict()
         self._stages: OrderedDict[str, dict[tuple[int, str], bytes]] = OrderedDict()
 
     def show(self, value: Any) -> Any:
@@ -96,6 +101,23 @@ class DumpValues:
         """Return the arguments of siblings from a position in their chunk on."""
         if chunk is None:
             return [Shown(why="the event that had them is gone")] * count
+        if count == 1 and chunk.inline is not None and chunk.offsets:
+            return [self._one_of_group(chunk, position)]
+        return self._arguments(chunk, position, count)
+
+    def _one_of_group(self, chunk: Payload, position: int) -> Shown:
+        number, at = divmod(position, _TOGETHER)
+        key = id(chunk), number  # of an object that is held, so no other one has it
+        found = self._groups.get(key)
+        if found is None:
+            first = number * _TOGETHER
+            count = min(_TOGETHER, len(chunk.offsets) // 4 - first)
+            found = self._groups[key] = chunk, self._arguments(chunk, first, count)
+            if len(self._groups) > _GROUPS:
+                self._groups.popitem(last=False)
+        return found[1][at]
+
+    def _arguments(self, chunk: Payload, position: int, count: int) -> list[Shown]:
         starts, ends = _bounds(chunk, position, count)
         sizes = list(map(operator.sub, ends, starts))
         if chunk.inline is None or max(sizes) > self._max_bytes:

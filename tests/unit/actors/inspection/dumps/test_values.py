@@ -37,6 +37,22 @@ def test_arguments_are_cut_out_of_their_chunk_wherever_it_is(tmp_path: Path) -> 
         assert [shown.value for shown in found] == [[2, "b"], [3, "c"]]
 
 
+@pytest.mark.parametrize("step", [1, 7, 39])
+def test_arguments_are_the_same_one_by_one_in_any_order(tmp_path: Path, step: int) -> None:
+    chunk = items(*([number, "x" * number] for number in range(40)))
+    shown = made(tmp_path, max_bytes=30)
+    whole = shown.arguments(chunk, 0, 40)
+    for number in (step * n % 40 for n in range(40)):
+        assert shown.arguments(chunk, number, 1) == [whole[number]]
+
+
+def test_arguments_of_few_groups_are_held(tmp_path: Path) -> None:
+    shown = made(tmp_path)
+    for chunk in [items([number, "a"]) for number in range(100)]:
+        shown.arguments(chunk, 0, 1)
+    assert len(shown._groups) == dump_values._GROUPS
+
+
 def test_arguments_that_are_gone_are_absent_with_the_reason(tmp_path: Path) -> None:
     chunk = in_blob(tmp_path, items([1, "a"]))
     BlobFolder(tmp_path).remove("w", "r1")
