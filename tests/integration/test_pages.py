@@ -134,6 +134,7 @@ SCROLLED = """() => [...document.querySelectorAll('.scroll')]
 DARK = ("", "node", "job/w/gated")
 
 
+@pytest.mark.timeout(900)  # a browser opens each page, which takes seconds on a busy machine
 def test_every_page_is_accessible_and_can_be_seen_and_hit(site: Site) -> None:
     """Each page is opened once, because a browser takes long to open one."""
     from axe_playwright_python.sync_playwright import Axe
