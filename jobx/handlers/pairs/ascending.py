@@ -11,6 +11,8 @@ from jobx.handlers.pairs.checking import SHORT, SMALL_BITS
 from jobx.handlers.pairs.ordering import Columns, sort_columns
 
 _PAIR: Final = 2
+#: The first integer that is not small.
+_BEYOND: Final = 1 << SMALL_BITS
 #: Pairs that are sorted at once: few enough for a processor's cache.
 _ROUND: Final = 1 << 13
 #: Most parts that are merged in rounds. Each round looks at all parts, which takes longer than to
@@ -45,8 +47,9 @@ class Ascending:
         """Take plain pairs as long as their keys ascend; return the others, if there are any.
 
         There is one part at most. The loop recognises plain pairs without a call for each, since
-        there may be millions.
+        there may be millions; where a type is compared in place, compiled code knows it from there.
         """
+        is_ascii, least, most = str.isascii, -_BEYOND, _BEYOND
         keys, column = self.parts[0] if self.parts else ([], [])
         ascending, last = (type(keys[-1]), keys[-1]) if keys else (None, None)
         others: Iterator[object] | None = None
@@ -60,13 +63,13 @@ class Ascending:
                         or (ascending is None and (key_kind is str or key_kind is int))
                     )
                     and (
-                        len(key) < SHORT and key.isascii()
-                        if key_kind is str
-                        else key.bit_length() <= SMALL_BITS
+                        len(key) < SHORT and is_ascii(key)
+                        if type(key) is str
+                        else type(key) is int and least < key < most
                     )
                     and (
-                        (kind is int and value.bit_length() <= SMALL_BITS)
-                        or (kind is str and len(value) < SHORT and value.isascii())
+                        (type(value) is int and least < value < most)
+                        or (kind is str and len(value) < SHORT and is_ascii(value))
                         or (kind is float and value == value)  # noqa: PLR0124 - not NaN
                         or kind is bool
                         or value is None

@@ -7,12 +7,15 @@ no list is made for each key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from jobx import values
 from jobx.handlers.pairs.ordering import BY_KEY, OF_KEY, Columns
 from jobx.values import Key, Pair, Value
+
+#: Packs a value.
+Pack: TypeAlias = Callable[[object], bytes]
 
 #: Most pairs of a block, and its most bytes; runs of fewer keys have no blocks.
 BLOCK: Final = 256
@@ -54,10 +57,14 @@ class Block(NamedTuple):
 
 
 class Packer:
-    """Packs pairs, as blocks if these are small: a reader has to unpack all of one at once."""
+    """Packs pairs, as blocks if these are small: a reader has to unpack all of one at once.
 
-    def __init__(self) -> None:
-        self._pack = values.packer()
+    Args:
+        pack: Packs as ``values.pack`` does, but quicker.
+    """
+
+    def __init__(self, pack: Pack | None = None) -> None:
+        self._pack = pack or values.packer()
         self._are_small = True
 
     def pack(self, keys: Sequence[Key], column: Sequence[Value]) -> bytes:

@@ -228,7 +228,7 @@ class Groups:
 
     def _write_many(self, many: Held, in_sections: bool) -> None:
         if many:
-            self.runs.append(self._writer.run_of(many.in_order(), in_sections))
+            self.runs.append(self._writer.run_of(many.in_order(), in_sections, many.pack))
             self._many = Held()
             self.held_bytes = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from builtins import len, sum  # bound here: author code may replace those there
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate, chain, islice
 from types import NoneType
@@ -17,7 +17,7 @@ from jobx import values
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.forked import Forked
 from jobx.handlers.pairs import columns, sequences
-from jobx.handlers.pairs.columns import Block
+from jobx.handlers.pairs.columns import Block, Pack
 from jobx.handlers.pairs.ordering import Columns
 from jobx.payload import Payload, pack_offsets
 from jobx.values import Key, Value
@@ -31,8 +31,6 @@ BUFFER_BYTES: Final = 1 << 20
 _BLOCK: Final = 256
 #: Values of these types are small, so that many of them can be packed together.
 SMALL: Final = frozenset({int, float, bool, NoneType})
-#: Packs a value.
-Pack: TypeAlias = Callable[[object], bytes]
 _Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
 _Piece: TypeAlias = bytes | bytearray | memoryview
 #: What is written of a run or a section: pieces of it, of which the last can grow.
@@ -122,13 +120,13 @@ class RunWriter:
                 _add(bodies[part], item)
         return self._payload(bodies, count, pairs, sections=tuple(_ends(bodies)))
 
-    def run_of(self, block: Block, in_sections: bool) -> Payload:
-        """Write a run of a sorted block; of many pairs, it has columns."""
+    def run_of(self, block: Block, in_sections: bool, pack: Pack | None = None) -> Payload:
+        """Write a run of a sorted block; of many pairs, it has columns. See ``run``."""
         keys, held = block.keys, block.held
         if not block.are_pairs or len(keys) <= columns.BLOCK:
-            return self.run(block.items(), in_sections)
+            return self.run(block.items(), in_sections, pack)
         sections = self.sections if in_sections else 1
-        packer = columns.Packer()
+        packer = columns.Packer(pack)
         bodies: list[_Body] = [[bytearray()] for _ in range(sections)]
         step = columns.BLOCK * sections
         for start in range(0, len(keys), step):

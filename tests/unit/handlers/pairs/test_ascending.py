@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jobx.handlers.pairs import ascending
 from jobx.handlers.pairs.ascending import Ascending
+from jobx.handlers.pairs.checking import SMALL_BITS
 
 #: Keys of one type, each of which ascends from the one before.
 KEYS = st.one_of(st.sets(st.integers(-9, 9)), st.sets(st.text("ab", max_size=3))).map(sorted)
@@ -66,6 +67,18 @@ def test_what_does_not_ascend_or_is_not_plain_is_left_with_all_behind_it(other: 
     rest = held.take(iter([("a", 1), ("b", True), other, ("d", 1)]))
     assert held.parts == [(["a", "b"], [1, True])]
     assert list(rest or ()) == [other, ("d", 1)]
+
+
+@pytest.mark.parametrize("number", [(1 << SMALL_BITS) - 1, 1 - (1 << SMALL_BITS)])
+def test_integers_of_sixty_bits_are_plain(number: int) -> None:
+    assert _of([(number, number)]).parts == [([number], [number])]
+
+
+@pytest.mark.parametrize("pair", [(1 << 60, 0), (-1 << 60, 0), (1, 1 << 60), (1, -1 << 64)])
+def test_longer_integers_are_not_plain(pair: tuple[int, int]) -> None:
+    held = Ascending()
+    assert list(held.take(iter([pair])) or ()) == [pair]
+    assert not held.parts
 
 
 def test_later_pairs_go_on_behind_those_that_are_there() -> None:

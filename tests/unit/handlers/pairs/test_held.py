@@ -120,3 +120,10 @@ def test_many_pairs_are_packed_as_a_block_and_few_as_a_map(pairs: list[Any]) -> 
     few, many = pairs[:BLOCK], pairs
     assert values.unpack(_held(few).packed(pack)) == {key: [value] for key, value in few}
     assert block_of(values.unpack(_held(many).packed(pack))) == _block(many)
+
+
+@given(PAIRS)
+def test_what_packs_held_pairs_quicker_packs_them_alike(pairs: list[Any]) -> None:
+    held, pack = _held(pairs), values.packer()
+    items = list(held.in_order().items())
+    assert list(map(held.pack or pack, items)) == list(map(pack, items))
