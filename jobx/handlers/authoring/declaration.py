@@ -13,6 +13,7 @@ with headers beside the text. It has only those whose file does not say enough.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -150,6 +151,9 @@ def schema() -> dict[str, Any]:
         "Declaration", [("workflow", model.Name, msgspec.NODEFAULT), *_rows(Workflow), *parts]
     )
     found = msgspec.json.schema(whole)
+    for part in found["$defs"].values():
+        if "description" in part:  # a docstring; Python before 3.13 leaves it indented
+            part["description"] = inspect.cleandoc(part["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"JobX {FILE}",
