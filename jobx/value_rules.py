@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import math
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -37,6 +39,10 @@ _LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
 #: Integers are values below this, and above its negative.
 BEYOND: Final = pow(10, MAX_DIGITS)  # mypyc 2.4.1 crashes on a constant of that size
 _PLAIN: Final = frozenset({bytes, bool, type(None)})
+#: Types of sound values and of keys of maps in them.
+_LISTS: Final = frozenset({list, tuple})
+_USUAL: Final = frozenset({str, int, float, bytes, bool, type(None), dict, *_LISTS})
+_USUAL_KEYS: Final = frozenset({str, int, bytes, bool, type(None)})
 _SCALARS: Final = (str, int, float, bytes, type(None), decimal.Decimal, datetime.datetime)
 
 
@@ -100,6 +106,38 @@ def check_value(value: Value, depth: int = 0) -> None:
         since_epoch(value)
     else:
         _check_container(value, depth)
+
+
+def is_sound(value: Value) -> bool:
+    """Return whether something that can be packed is certainly a value; else ask ``check_value``.
+
+    It takes a few native passes for each level of nesting, where ``check_value`` takes a call for
+    each item. Packing has seen to texts and to integers.
+
+    Raises:
+        ValueError: Too many keys of a map have the same hash.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        kinds = set(map(type, level))
+        if not kinds <= _USUAL:
+            return False
+        if float in kinds and any(map(math.isnan, [one for one in level if type(one) is float])):
+            return False
+        maps = [one for one in level if type(one) is dict] if dict in kinds else []
+        lists = [] if kinds.isdisjoint(_LISTS) else [one for one in level if type(one) in _LISTS]
+        if not (maps or lists):
+            return True
+        if not all(map(_are_usual, maps)):
+            return False
+        level = [*chain.from_iterable(map(dict.values, maps)), *chain.from_iterable(lists)]
+    return False
+
+
+def _are_usual(keys: dict[Key, Value]) -> bool:
+    """Return whether the keys of a map are certainly keys; raises as ``is_sound``."""
+    key_hashes.check(keys)
+    return _USUAL_KEYS.issuperset(map(type, keys))
 
 
 def check_integer(number: int) -> None:

@@ -24,6 +24,8 @@ SHORT: Final = 128
 SMALL_BITS: Final = 60
 #: Types of values that may be large and are packed as one piece.
 TEXTS: Final = frozenset({str, bytes})
+#: Values that are packed in less are checked item by item.
+_FEW_BYTES: Final = 1 << 10
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 
 
@@ -33,8 +35,22 @@ def snapshot(value: Value) -> Value:
     Raises:
         ValueError: It is not a value; the message has the reason.
     """
-    values.check_value(value)
-    return value if type(value) in _IMMUTABLE else values.unpack(values.pack(value))
+    if type(value) in _IMMUTABLE:
+        values.check_value(value)
+        return value
+    return values.unpack(_packed(value))
+
+
+def _packed(value: Value) -> bytes:
+    """Return a value packed, after all checks; raises as ``snapshot``."""
+    try:
+        packed = values.pack(value)
+    except InvalidInput:
+        values.check_value(value)  # which says what is wrong
+        raise
+    if len(packed) < _FEW_BYTES or not values.is_sound(value):
+        values.check_value(value)
+    return packed
 
 
 def checked(pair: object, index: int) -> tuple[Key, Value, int]:
@@ -55,9 +71,10 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
     weight_bytes = 0
     try:
         key = values.check_key(values.freeze(snapshot(key)))
-        values.check_value(value)
-        if type(value) not in _IMMUTABLE:
-            packed = values.pack(value)
+        if type(value) in _IMMUTABLE:
+            values.check_value(value)
+        else:
+            packed = _packed(value)
             value = values.unpack(packed)
             weight_bytes = UNPACKED * len(packed)
     except (ValueError, TypeError, ArithmeticError, RecursionError, InvalidInput) as error:
