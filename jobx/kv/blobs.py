@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from jobx.model import check_name, is_name
 from jobx.payload import STAGE_DATA
-from jobx.system.disk import create_folder, sync, translate
+from jobx.system.disk import create_folder, open_regular, sync, translate
 from jobx.system.errors import translate_read
 
 #: Endings of files that are not put into the shared place later: unfinished ones, and what stages
@@ -125,13 +125,13 @@ class BlobFolder:
         folder = self.path(workflow, request_id)
         try:
             if self._shared is None:
-                return (folder / name).read_bytes()
+                return _read(folder / name, size_bytes)
             with suppress(FileNotFoundError):
-                body = (folder / name).read_bytes()
+                body = _read(folder / name, size_bytes)
                 if (len(body), zlib.crc32(body)) == (size_bytes, checksum):
                     return body
             self._shared.fetch(str(folder), name, size_bytes, checksum)
-            return (folder / name).read_bytes()
+            return _read(folder / name, size_bytes)
         except OSError as error:
             raise translate_read(error, name) from error
 
@@ -214,6 +214,12 @@ class BlobFolder:
     def size_bytes(self) -> int:
         """Return the size of all files, except those that vanish meanwhile."""
         return sum(_sizes(self._root))
+
+
+def _read(path: Path, size_bytes: int) -> bytes:
+    """Return the content of a file; of what is longer than it was, a byte too many."""
+    with open(open_regular(str(path)), "rb") as file:
+        return file.read(min(size_bytes, os.fstat(file.fileno()).st_size) + 1)
 
 
 def _write(folder: Path, name: str, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -19,6 +20,9 @@ _OTHERS: Final = 0o077
 #: Closing one of these would stop the machine.
 _EVERYBODYS: Final = ("/tmp", "/var/tmp", "/dev/shm", "/")  # noqa: S108 - to refuse them
 
+#: Opening a link, a folder for writing, a socket, or a FIFO that nobody reads.
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
+
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +38,34 @@ def sync(folder: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+    """Open a file where somebody else may have put something in its place, and return its number.
+
+    It never waits, as for a writer of a FIFO, nor follows a link, nor opens a device for long.
+
+    Raises:
+        FileNotFoundError: It is missing, or something else is in its place.
+        OSError: It cannot be opened.
+    """
+    try:
+        opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_file(path) from error
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise _no_file(path)
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
+
+
+def _no_file(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "something else than a file is in its place", path)
 
 
 def create_folder(path: Path) -> None:

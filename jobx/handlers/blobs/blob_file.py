@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
-from jobx.system.disk import sync
+from jobx.system.disk import open_regular, sync
 from jobx.system.errors import translate
 
 
@@ -31,7 +31,7 @@ def _make_folder(folder: str) -> None:
 
 
 def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return open_regular(path, flags, 0o600)
 
 
 class BlobFile:

@@ -24,6 +24,7 @@ from jobx.handlers.files.backend import BLOBS, BackEnd
 from jobx.handlers.files.paths import Parts
 from jobx.model import check_name, is_name
 from jobx.payload import STAGE_DATA
+from jobx.system.disk import open_regular
 from jobx.system.errors import translate_read
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class SharedFolder(os.PathLike[str]):
     def has(self, name: str, size_bytes: int) -> bool:
         """Whether a blob is here in its size."""
         try:
-            return os.stat(os.path.join(self._path, name)).st_size == size_bytes
+            return os.lstat(os.path.join(self._path, name)).st_size == size_bytes
         except OSError:
             return False
 
@@ -69,7 +70,7 @@ def open_blob(folder: Folder, name: str, size_bytes: int, checksum: int) -> int:
     """
     if isinstance(folder, SharedFolder) and not folder.has(name, size_bytes):
         folder.fetch(name, size_bytes, checksum)
-    return os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)
+    return open_regular(os.path.join(folder, name))
 
 
 def distrust(folder: Folder, name: str) -> bool:
@@ -216,7 +217,7 @@ def _place(path: str) -> Parts:
 @contextmanager
 def _opened(path: str, name: str) -> Iterator[BinaryIO]:
     try:
-        file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
+        file = open(open_regular(path), "rb", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
         raise translate_read(error, name) from error
     with file:

@@ -186,6 +186,8 @@ def _chunks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
     payload = source.payload
     if payload.inline is not None:
         body = payload.inline[source.start : source.stop]
+        if len(body) != source.size:
+            raise BlobDamaged("inline", "its size is wrong")
         for at in range(0, len(body), BLOCK_BYTES):
             yield body[at : at + BLOCK_BYTES]
         return
