@@ -20,6 +20,8 @@ _settings = _load(None, os.environ)
 
 bind = _settings.http.bind
 workers = _settings.http.workers
+# Larger than what is received or sent at once, whose memory is used again and again.
+_PART_BYTES = 512 << 10
 # One event loop for each web worker: a waiting client costs a connection and no thread.
 worker_class = "jobx.http.web_worker.WebWorker"
 # A web worker that cannot start its application is a fault.
@@ -64,7 +66,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != worker.ppid:  # the server died before the tie held
         os._exit(1)
-    _give_back_memory()
+    _give_back_memory(_PART_BYTES)
     worker.head_s = _settings.http.head_s
     worker.stall_s = _settings.http.stall_s
 

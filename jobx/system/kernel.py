@@ -19,8 +19,10 @@ _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENAS: Final = -8
 
-#: Blocks of memory of this size return to the system when they are freed.
+#: Blocks of memory of this size return to the system when they are freed …
 _LARGE_BYTES: Final = 32 << 10
+#: … and smaller ones at the end of all when so much is free there.
+_SPARE_BYTES: Final = 1 << 20
 #: Freed memory that is worth to be given back.
 _MUCH_BYTES: Final = 64 << 20
 
@@ -45,12 +47,15 @@ def limit(number: int, most: int) -> None:
     resource.setrlimit(number, (most, most))
 
 
-def give_back_memory() -> None:
-    """Make freed memory of this process, and of its threads, return to the system."""
+def give_back_memory(large_bytes: int = _LARGE_BYTES) -> None:
+    """Make freed memory of this process, and of its threads, return to the system.
+
+    Blocks of ``large_bytes`` do so at once; each of their pages costs time when it is used anew.
+    """
     with suppress(AttributeError):  # another C library lacks these options, or does not need them
         for option, number in (
-            (_MMAP_THRESHOLD, _LARGE_BYTES),
-            (_TRIM_THRESHOLD, 32 * _LARGE_BYTES),
+            (_MMAP_THRESHOLD, large_bytes),
+            (_TRIM_THRESHOLD, _SPARE_BYTES),
             (_ARENAS, 1),
         ):
             _LIBC.mallopt(option, number)

@@ -5,7 +5,8 @@ The caller packs them; a node passes them on unchanged, and only the executor un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from types import NoneType
 from typing import Any, Final
@@ -26,11 +27,60 @@ BLOB: Final = "arguments"
 #: Types that msgspec packs as ``values.pack`` does.
 _PLAIN: Final = frozenset({str, bytes, int, float, bool, NoneType})
 _ENCODER: Final = msgspec.msgpack.Encoder()
+#: Texts of more characters are packed where they go, in pieces of so many.
+_PIECE_CHARS: Final = 128 << 10
+#: msgpack: text with a 32-bit length.
+_TEXT_32: Final = struct.Struct(">BI")
+_TEXT_32_CODE: Final = 0xDB
 #: Longer texts are cut in an outline. No number has so many digits, no search so many characters.
 _MOST_CHARS: Final = 5000
 #: An outline of more saves nothing.
 _MOST_ARGUMENTS: Final = 1000
 _OUTLINE_BYTES: Final = 32 << 10
+
+
+class Packed:
+    """Packed arguments that are made piece by piece: their large texts are never copied whole."""
+
+    def __init__(self, arguments: Mapping[str, Value]) -> None:
+        """Pack all but large texts; raises as ``pack``."""
+        count = len(arguments)
+        self._parts: list[bytes | str] = [_ENCODER.encode([None] * count)[: -count or None]]
+        for name, value in arguments.items():
+            self._parts += _parts(name, value)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, bytes):
+                yield part
+            else:
+                for start in range(0, len(part), _PIECE_CHARS):
+                    yield part[start : start + _PIECE_CHARS].encode()
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self)
+
+
+def _parts(name: str, value: Value) -> tuple[bytes | str, ...]:
+    """Return a name and its value, packed; ASCII text stands for the same bytes."""
+    if not _is_large_text(value):
+        return (_packed([name, value], [value]),)
+    head = _TEXT_32.pack(_TEXT_32_CODE, len(value))
+    return _packed([name, ""], [""])[:-1] + head, value
+
+
+def _is_large_text(value: Value) -> bool:
+    return type(value) is str and len(value) > _PIECE_CHARS and value.isascii()
+
+
+def packed(arguments: Mapping[str, Value]) -> bytes | Packed:
+    """Return arguments as ``pack`` does, or in pieces if they have large texts."""
+    if any(map(_is_large_text, arguments.values())):
+        return Packed(arguments)
+    return pack(arguments)
 
 
 def pack(arguments: Mapping[str, Value]) -> bytes:
@@ -39,8 +89,11 @@ def pack(arguments: Mapping[str, Value]) -> bytes:
     Raises:
         InvalidInput: One is not a value.
     """
-    items = [[name, value] for name, value in arguments.items()]
-    if _PLAIN.issuperset(map(type, arguments.values())):
+    return _packed([[name, value] for name, value in arguments.items()], arguments.values())
+
+
+def _packed(items: list[Any], its_values: Collection[Value]) -> bytes:
+    if _PLAIN.issuperset(map(type, its_values)):
         with suppress(OverflowError, UnicodeEncodeError):
             return _ENCODER.encode(items)  # large texts are copied only once
     return values.pack(items)
@@ -98,7 +151,7 @@ class RootInputs:
         self.inline_bytes = inline_bytes
 
     def keep(
-        self, workflow: str, request_id: str, item: bytes, outline: bytes = b""
+        self, workflow: str, request_id: str, item: bytes | Packed, outline: bytes = b""
     ) -> bytes | KeptArguments:
         """Return packed arguments as a node takes them; writes large ones to disk, which blocks.
 
@@ -114,11 +167,12 @@ class RootInputs:
             StoreUnavailable: The shared place of blobs does not take them.
         """
         if len(item) <= self.inline_bytes:
-            return item
+            return bytes(item)
         folder = self._blobs.path(workflow, request_id)
         try:
             with BlobFile(str(folder), BLOB, sync=True) as blob:
-                blob.write(item)
+                for piece in [item] if isinstance(item, bytes) else item:
+                    blob.write(piece)
             self._blobs.share(str(folder), BLOB, len(item), blob.checksum)
         except JobxError:
             with suppress(OSError):  # the folder may have more

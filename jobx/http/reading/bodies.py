@@ -7,6 +7,7 @@ import contextlib
 import math
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from itertools import chain
 from types import NoneType
 from typing import Any, Final, TypeVar
@@ -29,6 +30,8 @@ _ENCODINGS: Final = ("identity", "gzip", "x-gzip")
 _WHERE: Final = "body"
 #: A body up to this is decoded within a millisecond or two.
 _QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
+#: A body up to this hardly comes in several chunks.
+_ONE_CHUNK_BYTES: Final = 64 << 10
 #: The memory of a decoded body up to this is not counted.
 _SMALL_BYTES: Final = 4 << 10
 #: Least memory of a decoded item: an object, and a place in a list or map.
@@ -214,22 +217,23 @@ async def read(req: Request, max_bytes: int) -> bytes:
     length = req.content_length
     if length is not None and length > max_bytes:
         raise _too_large(f"{length} bytes", max_bytes)
-    if length is not None:
+    if length is not None and length <= _ONE_CHUNK_BYTES:
         body = await req.stream.read()
     else:
-        body = await _read_unannounced(req, max_bytes)
+        body = await _joined(req, max_bytes)
     if length is not None and len(body) != length:
         raise InvalidInput(_WHERE, f"{len(body)} bytes", f"ended early, {length} were announced")
     return body
 
 
-async def _read_unannounced(req: Request, max_bytes: int) -> bytes:
-    body = bytearray()
+async def _joined(req: Request, max_bytes: int) -> bytes:
+    """Return a body whose chunks are joined as they come, so that their memory is used again."""
+    body = BytesIO()
     async for chunk in req.stream:
-        body += chunk
-        if len(body) > max_bytes:
+        body.write(chunk)
+        if body.tell() > max_bytes:
             raise _too_large("a chunked body", max_bytes)
-    return bytes(body)
+    return body.getvalue()  # not copied
 
 
 def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:

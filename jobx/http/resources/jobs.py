@@ -15,6 +15,7 @@ from falcon.asgi import Request, Response
 from jobx import traceparent, values
 from jobx.errors import InvalidInput, JobxError, Overloaded, TooLarge
 from jobx.handlers.pairs import root_input
+from jobx.handlers.pairs.root_input import Packed
 from jobx.http.errors import REQUEST_ID
 from jobx.http.reading import bodies, headers
 from jobx.http.resources.site import Site
@@ -41,7 +42,7 @@ class _Asked(NamedTuple):
     """A question with its packed arguments, and an outline of large ones."""
 
     question: SubmitJob
-    item: bytes
+    item: bytes | Packed
     outline: bytes
 
 
@@ -142,7 +143,9 @@ async def _kept(site: Site, asked: _Asked, req: Request) -> SubmitJob:
     inputs, (question, item, outline) = site.inputs, asked
     if inputs is None or len(item) <= inputs.inline_bytes:
         bodies.let_go(req, len(item))
-        return question
+        if isinstance(item, bytes):
+            return question
+        return msgspec.structs.replace(question, arguments=bytes(item))
     names = question.workflow, question.request_id
     kept = await asyncio.to_thread(inputs.keep, *names, item, outline)
     bodies.let_go(req, 0)
@@ -159,11 +162,11 @@ def _read(question: SubmitJob, added: dict[str, Any], document: dict[str, Any]) 
     """
     body = _converted(document)
     context = _shown_as_json(body.context)
-    item = root_input.pack(body.arguments)
+    item = root_input.packed(body.arguments)
     is_keyed = question.idempotency_key is not None
     question = msgspec.structs.replace(
         question,
-        arguments=item,
+        arguments=item if isinstance(item, bytes) else b"",
         context={**context, **added},
         fingerprint=_fingerprint(item, context, body.result_writer) if is_keyed else "",
         time_limit_s=body.time_limit_s,
@@ -209,8 +212,12 @@ def _context_too_large(size: int) -> TooLarge:
     return TooLarge("body.context", f"{size} bytes", limit)
 
 
-def _fingerprint(packed_arguments: bytes, context: Value, writer: str | None) -> str:
+def _fingerprint(item: bytes | Packed, context: Value, writer: str | None) -> str:
     """Return the digest of a call: of the packed list of arguments, context and writer."""
     others = [context, writer] if writer else [context]
     head = bytes([_SHORT_ARRAY + 1 + len(others)])
-    return hashlib.sha256(b"".join([head, packed_arguments, *map(values.pack, others)])).hexdigest()
+    digest = hashlib.sha256(head)
+    for piece in [item] if isinstance(item, bytes) else item:
+        digest.update(piece)
+    digest.update(b"".join(map(values.pack, others)))
+    return digest.hexdigest()

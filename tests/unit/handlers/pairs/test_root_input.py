@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,16 @@ import pytest
 from jobx import values
 from jobx.errors import ArgumentsRefused, BlobDamaged, InvalidInput, StoreFull
 from jobx.handlers.blobs.blob_file import BlobFile
-from jobx.handlers.pairs.root_input import BLOB, RootInputs, chunk, outline, outlined, pack
+from jobx.handlers.pairs.root_input import (
+    BLOB,
+    Packed,
+    RootInputs,
+    chunk,
+    outline,
+    outlined,
+    pack,
+    packed,
+)
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv.blobs import BlobFolder
@@ -53,6 +64,55 @@ def test_large_arguments_are_a_blob_and_small_ones_are_not(tmp_path: Path) -> No
     assert inputs.outline("w", "r2", payload) == {"a": "x" * 1000}
     inputs.drop("w", "r2")
     assert not (tmp_path / "w" / "r2").exists()
+
+
+LARGE = {
+    "text": "x" * 1_000_000,
+    "not quite large": "x" * 131_072,
+    "of two bytes": "é" * 300_000,
+    "integer": 1 << 70,
+    "decimal": Decimal("1.5"),
+    "listed": ["y" * 200_000, b"bytes"],
+    "another text": "z" * 131_073,
+    "name of é": "z" * 131_073,
+}
+
+
+@pytest.mark.parametrize("count", range(1, len(LARGE) + 1))
+def test_packed_in_pieces_arguments_are_the_same(tmp_path: Path, count: int) -> None:
+    given = dict(islice(LARGE.items(), count))
+    item, whole = packed(given), pack(given)
+    assert isinstance(item, Packed)
+    assert len(item) == len(whole)
+    assert bytes(item) == whole
+    assert max(map(len, item)) < 700_000
+    kept = RootInputs(BlobFolder(tmp_path), inline_bytes=1000).keep("w", "r", item)
+    assert kept == KeptArguments(len(whole), zlib.crc32(whole))
+
+
+@pytest.mark.parametrize("count", [16, 70_000])
+def test_many_arguments_packed_in_pieces_are_the_same(count: int) -> None:
+    given = {f"a{number}": number for number in range(count)} | {"text": "x" * 200_000}
+    assert bytes(packed(given)) == pack(given)
+
+
+def test_arguments_in_pieces_that_are_not_large_for_a_node_are_inline(tmp_path: Path) -> None:
+    inputs = RootInputs(BlobFolder(tmp_path), inline_bytes=1 << 20)
+    given = {"text": "x" * 200_000}
+    assert inputs.keep("w", "r", packed(given)) == pack(given)
+
+
+@pytest.mark.parametrize("bad", ["\udc80", float("nan"), object()])
+def test_what_is_no_value_beside_a_large_text_is_refused_as_otherwise(bad: object) -> None:
+    given = {"text": "x" * 200_000, "bad": [bad, Decimal(1)]}
+    try:
+        whole = pack(given)
+    except InvalidInput as error:
+        with pytest.raises(InvalidInput) as refused:
+            packed(given)
+        assert refused.value.args[2] == error.args[2]
+    else:
+        assert bytes(packed(given)) == whole
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
