@@ -34,7 +34,8 @@ _ARRAY32: Final = struct.Struct(">BI")
 class Format:
     """How pairs are written: ``head(count)``, items with ``between`` them, ``foot``.
 
-    ``body`` writes all of this for pairs in memory.
+    ``body`` writes all of this for pairs in memory. Where there is ``text``, it writes a part of a
+    text, which stands between quotes.
     """
 
     media_type: str
@@ -43,6 +44,7 @@ class Format:
     between: bytes
     foot: bytes
     body: Callable[[list[Pair]], bytes]
+    text: Callable[[str], bytes] | None = None
 
 
 def _json_item(key: Key, value: Value) -> bytes:
@@ -51,6 +53,10 @@ def _json_item(key: Key, value: Value) -> bytes:
 
 def _json_body(pairs: list[Pair]) -> bytes:
     return _JSON.encode({"result": {"pairs": _jsonable_pairs(pairs)}})
+
+
+def _json_text(part: str) -> bytes:
+    return _JSON.encode(part)[1:-1]
 
 
 def _json_line(key: Key, value: Value) -> bytes:
@@ -85,9 +91,12 @@ def _jsonable_pair(key: Key, value: Value) -> Pair:
 
 
 JSON: Final = Format(
-    MEDIA_JSON, lambda _count: b'{"result":{"pairs":[', _json_item, b",", b"]}}", _json_body
+    *(MEDIA_JSON, lambda _count: b'{"result":{"pairs":[', _json_item, b",", b"]}}"),
+    *(_json_body, _json_text),
 )
-NDJSON: Final = Format(MEDIA_NDJSON, lambda _count: b"", _json_line, b"", b"", _json_lines)
+NDJSON: Final = Format(
+    MEDIA_NDJSON, lambda _count: b"", _json_line, b"", b"", _json_lines, _json_text
+)
 MSGPACK: Final = Format(MEDIA_MSGPACK, _msgpack_head, _msgpack_item, b"", b"", _msgpack_body)
 
 _BY_MEDIA: Final = {one.media_type: one for one in (JSON, NDJSON, MSGPACK)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from falcon.asgi import Request, Response
@@ -29,6 +29,12 @@ from jobx.views import Outcome, RequestView, ResultView
 
 #: A slice ends at this size.
 SLICE_BYTES: Final = 64 << 10
+#: A longer text is written in pieces of so many characters, each within a moment.
+TEXT_CHARS: Final = 128 << 10
+#: What a format writes for an empty text.
+_EMPTY: Final = b'""'
+#: What is sent next: bytes, or the pieces of a large text.
+_Slice: TypeAlias = bytes | Iterator[bytes]
 #: Slices that a stream has in memory: one made, one to be sent, one that the connection has.
 _SLICES: Final = 4
 #: How much more memory items take than bytes in a blob.
@@ -136,7 +142,7 @@ def _held_bytes(payloads: list[Payload]) -> int:
 
 def _begin(
     payloads: list[Payload], result: ResultView, form: Format, readable: Callable[[str], Folder]
-) -> tuple[bytes, bytes | None, Iterator[bytes]]:
+) -> tuple[bytes, _Slice | None, Iterator[_Slice]]:
     """Return the first two slices, and the others, after a check of all blobs."""
     folder = readable(result.blob_dir)
     pairs: Iterable[Pair]
@@ -147,7 +153,7 @@ def _begin(
         run_reader.verify(payloads, folder)
         pairs = run_merger.pairs(payloads, folder)
     slices = _slices(pairs, form, result.pairs)
-    return next(slices), next(slices, None) or None, slices
+    return cast("bytes", next(slices)), next(slices, None) or None, slices
 
 
 def _items(payloads: list[Payload]) -> list[Any]:
@@ -165,27 +171,37 @@ def _items(payloads: list[Payload]) -> list[Any]:
         raise BlobDamaged(run.blob or "inline", str(error)) from error
 
 
-async def _stream(ready: list[bytes], slices: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _stream(ready: list[_Slice], slices: Iterator[_Slice]) -> AsyncIterator[bytes]:
     """Yield slices, the last of those that are ready first; none is kept while it is sent."""
-    while ready:
-        yield ready.pop()
-    while part := await asyncio.to_thread(next, slices, b""):
-        ready.append(part)
-        del part
-        yield ready.pop()
+    while ready and ready[-1]:
+        if isinstance(ready[-1], bytes):
+            yield cast("bytes", ready.pop())
+        else:
+            for piece in cast("Iterator[bytes]", ready.pop()):
+                yield piece
+                await asyncio.sleep(0)  # so that others have their turn
+        if not ready:
+            ready.append(await asyncio.to_thread(next, slices, b""))
 
 
-def _slices(pairs: Iterable[Pair], form: Format, count: int) -> Iterator[bytes]:
+def _slices(pairs: Iterable[Pair], form: Format, count: int) -> Iterator[_Slice]:
     """Yield the body in slices: at least one, each but the last of about SLICE_BYTES.
 
-    A larger item is a slice of its own, so that it is not copied.
+    A larger item is a slice of its own, so that it is not copied. A large text is written only
+    while it is sent, piece by piece.
     """
     body = bytearray(form.head(count))
     between = b""
     for key, value in pairs:
         body += between
-        item = form.item(key, value)
         between = form.between
+        if form.text is not None and type(value) is str and len(value) > TEXT_CHARS:
+            before, _, after = form.item(key, "").rpartition(_EMPTY)
+            yield bytes(body) + before + b'"'
+            yield map(form.text, _parts(value))
+            body[:] = b'"' + after
+            continue
+        item = form.item(key, value)
         if len(item) >= SLICE_BYTES:
             if body:
                 yield bytes(body)
@@ -198,3 +214,8 @@ def _slices(pairs: Iterable[Pair], form: Format, count: int) -> Iterator[bytes]:
             body.clear()
     body += form.foot
     yield bytes(body)
+
+
+def _parts(text: str) -> Iterator[str]:
+    for start in range(0, len(text), TEXT_CHARS):
+        yield text[start : start + TEXT_CHARS]

@@ -55,6 +55,7 @@ def test_small_result_is_written_at_once_unless_its_pairs_are_large(
 
 
 LARGE = 3 * results.SLICE_BYTES
+LONG = results.TEXT_CHARS + 1
 
 
 def whole(response: Response) -> bytes:
@@ -84,6 +85,48 @@ def test_a_large_value_of_a_blob_is_sent_as_any_other(
     pairs = [(key, value) for key, listed in items for value in listed]
     response = sent_of(tmp_path, items, sections, form)
     assert whole(response) == form.body(pairs)
+
+
+TEXTS = {
+    "plain": "x" * LONG,
+    "just not long": "x" * results.TEXT_CHARS,
+    "several parts": "0123456789" * LONG,
+    "escaped": '\\"\n\0\u2028' * LONG,
+    "wide": "é€\U0010ffff" * LONG,
+}
+
+
+@pytest.mark.parametrize("form", [media.JSON, media.NDJSON, media.MSGPACK])
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_long_text_is_sent_as_any_other(tmp_path: Path, kind: str, form: media.Format) -> None:
+    key = '"",""' * 3
+    items: list[tuple[str, list[Value]]] = [("a", [1]), (key, [TEXTS[kind], "", TEXTS[kind]])]
+    pairs = [(name, value) for name, listed in items for value in listed]
+    response = sent_of(tmp_path, items, 1, form)
+    assert whole(response) == form.body(pairs)
+
+
+def test_others_have_their_turn_while_a_long_text_is_written(tmp_path: Path) -> None:
+    response = sent_of(tmp_path, [("k", [TEXTS["several parts"]])], 1, media.JSON)
+    parts: list[bytes] = []
+
+    async def read() -> list[int]:
+        turns: list[int] = []
+        ticking = asyncio.create_task(_tick(parts, turns))
+        async for part in response.stream:
+            parts.append(part)
+        ticking.cancel()
+        return turns
+
+    turns = asyncio.run(read())
+    assert len(parts) > 10
+    assert set(range(3, len(parts) - 1)) <= set(turns)
+
+
+async def _tick(parts: list[bytes], turns: list[int]) -> None:
+    while True:
+        turns.append(len(parts))
+        await asyncio.sleep(0)
 
 
 def test_nothing_is_sent_of_a_large_value_that_was_damaged(tmp_path: Path) -> None:
