@@ -128,16 +128,12 @@ def is_sound(value: Value) -> bool:
         lists = [] if kinds.isdisjoint(_LISTS) else [one for one in level if type(one) in _LISTS]
         if not (maps or lists):
             return True
-        if not all(map(_are_usual, maps)):
+        if not _USUAL_KEYS.issuperset(map(type, chain.from_iterable(maps))):
             return False
+        for keys in [one for one in maps if len(one) > key_hashes.MAX_EQUAL]:
+            key_hashes.check(keys)
         level = [*chain.from_iterable(map(dict.values, maps)), *chain.from_iterable(lists)]
     return False
-
-
-def _are_usual(keys: dict[Key, Value]) -> bool:
-    """Return whether the keys of a map are certainly keys; raises as ``is_sound``."""
-    key_hashes.check(keys)
-    return _USUAL_KEYS.issuperset(map(type, keys))
 
 
 def check_integer(number: int) -> None:
