@@ -15,7 +15,7 @@ from jobx.kv.large_events import EVENT_BYTES, LargeEvents
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log
 from tests.support.waiting import after
-from tests.unit.actors.test_log_writer import in_loop, until
+from tests.unit.actors.log_bench import in_loop, until
 
 A, B = (RequestKey("flow", name) for name in ("a", "b"))
 FAULT = StoreUnavailable("the place does not answer")
