@@ -23,7 +23,7 @@ from jobx.actors.egress.opening import Egress
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.console_verbs import ConsoleVerbs
 from jobx.actors.gateway.elsewhere import Elsewhere
-from jobx.actors.gateway.ends import Ends
+from jobx.actors.gateway.ends_elsewhere import Ends
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
 from jobx.actors.gateway.metric_verbs import MetricVerbs
@@ -31,15 +31,15 @@ from jobx.actors.gateway.node_verbs import NodeVerbs
 from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Table
 from jobx.actors.gateway.submitting import Submissions
-from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.waiters import Waiters
 from jobx.actors.gateway.watches import Watches
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import RequestKey
 from jobx.actors.parts import Parts
 from jobx.actors.ports import Services
-from jobx.actors.readers.asking import Readers
 from jobx.actors.readers.process import ProcessReader
+from jobx.actors.readers.read_limits import Readers
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.mail_trace import MailTraces
 from jobx.actors.runtime.system import LoopSystemBase
@@ -68,7 +68,7 @@ class Rooms:
     Attributes:
         parts: Keeps the stops of what is started for answers.
         environ: The environment of the node.
-        answers: Resolves the answers of actors.
+        waiters: The callers that wait for answers of actors.
         readiness: Whether the node works.
         state: Returns whether it starts, runs or drains.
         membership: Its part in the cluster, if it has one.
@@ -84,7 +84,7 @@ class Rooms:
     services: Services
     executors: ExecutorPool
     supervisor: ActorAddress
-    answers: Answers
+    waiters: Waiters
     log: LogWriter
     stalls: Stalls
     readiness: Readiness
@@ -151,7 +151,7 @@ class Answering:
         of = self._of
         asking = of.membership.asking.ask if of.membership is not None else None
         return Finder(
-            *(of.services, of.store, of.answers, threads, of.base.deliver, of.supervisor),
+            *(of.services, of.store, of.waiters, threads, of.base.deliver, of.supervisor),
             Elsewhere(of.services.node_id, asking),
             self._ends(threads),
         )
@@ -161,7 +161,7 @@ class Answering:
         of = self._of
         if is_here(of.settings):
             return None
-        ends = Ends(of.store, followed(of.store).changes, threads, of.answers.end)
+        ends = Ends(of.store, followed(of.store).changes, threads, of.waiters.end)
         of.parts.callback(ends.close)
         return ends
 
@@ -177,7 +177,7 @@ class Answering:
         ends = {kind.__name__ for kind in (Coordinator, Batch)}
         traces = MailTraces(of.base)
         return ConsoleVerbs(
-            *(of.services, of.base, traces, of.answers, elsewhere, kinds, ends), of.stalls.places
+            *(of.services, of.base, traces, of.waiters, elsewhere, kinds, ends), of.stalls.places
         )
 
     def _of_node(self, console: ConsoleVerbs) -> Table:

@@ -31,7 +31,7 @@ from jobx.actors.egress.otlp import Collector
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.traced import Traced
-from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.waiters import Waiters
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe, RequestKey
@@ -294,8 +294,8 @@ class Node:
             notify=self._notify,
             metrics=self._metrics,
         )
-        self._answers = Answers(self._base.yield_soon)
-        self._listener = self._base.endpoint(self._answers.probed)
+        self._waiters = Waiters(self._base.yield_soon)
+        self._listener = self._base.endpoint(self._waiters.probed)
         self._services = self._base.services = Services(
             node_id=self._id,
             incarnation=incarnation,
@@ -305,7 +305,7 @@ class Node:
             blobs=self._blobs,
             now=time.monotonic,
             now_at=self._life.clock.now_at,
-            gateway=self._base.endpoint(self._answers.receive),
+            gateway=self._base.endpoint(self._waiters.receive),
             notify=self._notify,
             deliver=self._egress.deliverer.begin,
             budget=OpenBudget(settings.requests.max_open_bytes or processes.limit_bytes() // 8),
@@ -336,7 +336,7 @@ class Node:
             Rooms(
                 *(self._parts, self._settings, self._environ, self._store, self._library),
                 *(self._egress, self._base, self._services, self._executors, self._supervisor),
-                *(self._answers, self._log, self._stalls, self._readiness()),
+                *(self._waiters, self._log, self._stalls, self._readiness()),
                 state=lambda: self._state,
                 membership=self._membership,
             )
@@ -441,7 +441,7 @@ class Node:
         self._probe().add_done_callback(lambda _: answered())
 
     def _probe(self) -> asyncio.Future[bool]:
-        ticket, future = self._answers.probe()
+        ticket, future = self._waiters.probe()
         self._base.deliver(self._supervisor, Probe(self._listener, ticket))
         return future
 

@@ -28,7 +28,7 @@ from jobx.http.pages.ui import ROOT, Ui
 from jobx.http.reading import headers
 from jobx.http.resources.live import Streams
 from jobx.http.resources.site import Responder, Site
-from jobx.http.writing import encoding, held
+from jobx.http.writing import answer_memory, encoding
 
 App = falcon.asgi.App[Request, Response]
 
@@ -139,7 +139,7 @@ def _responder(site: Site, operation: Operation) -> Responder:
         if operation.has_tag and resp.get_header("ETag") is None:
             encoding.tag(req, resp)
         await encoding.compress(req, resp)
-        held.settle(req, resp, must_be_given=is_change)
+        answer_memory.settle(req, resp, must_be_given=is_change)
 
     return respond
 
@@ -159,6 +159,6 @@ def _page_responder(ui: Ui, page: Page) -> Responder:
         except JobxError as error:
             ui.send_error(req, resp, error)
         await encoding.compress(req, resp)
-        held.settle(req, resp, must_be_given=is_change)
+        answer_memory.settle(req, resp, must_be_given=is_change)
 
     return respond

@@ -24,7 +24,7 @@ from jobx import questions, views
 from jobx.actors.gateway.console_verbs import ConsoleVerbs
 from jobx.actors.gateway.elsewhere import Elsewhere
 from jobx.actors.gateway.node_verbs import MAX_ACTORS
-from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.waiters import Waiters
 from jobx.actors.inspection import actor_views
 from jobx.actors.ports import Services
 from jobx.actors.runtime.actor import LoopActor
@@ -100,7 +100,7 @@ def node(count: int) -> tuple[LoopSystemBase, ConsoleVerbs]:
         *(time.monotonic, time.time, _NOBODY),
     )
     elsewhere = Elsewhere("bench")
-    parts = services, base, MailTraces(base), Answers(), elsewhere
+    parts = services, base, MailTraces(base), Waiters(), elsewhere
     return base, ConsoleVerbs(*parts, {"Batch"}, {"Batch"}, list)
 
 

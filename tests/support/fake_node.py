@@ -28,7 +28,7 @@ from jobx.actors.gateway.finding import Finder
 from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
-from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.waiters import Waiters
 from jobx.actors.gateway.watches import Watches
 from jobx.actors.inspection import actor_views, metric_views
 from jobx.actors.inspection.node_facts import NodeFacts
@@ -46,8 +46,8 @@ from jobx.actors.messages import (
 )
 from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
-from jobx.actors.readers.asking import Readers
 from jobx.actors.readers.folds import Folds
+from jobx.actors.readers.read_limits import Readers
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
 from jobx.actors.request.standing import Standing
@@ -116,13 +116,13 @@ class Desk:
 
     Args:
         store: Where requests are.
-        answers: Hears what becomes of them.
+        waiters: Hears what becomes of them.
         blobs: Where results go, None: they stay inline.
     """
 
-    def __init__(self, store: MemoryStore, answers: Answers, blobs: BlobFolder | None) -> None:
+    def __init__(self, store: MemoryStore, waiters: Waiters, blobs: BlobFolder | None) -> None:
         self._store = store
-        self._answers = answers
+        self._waiters = waiters
         self._blobs = blobs
         self._open: dict[RequestKey, Submit] = {}
         self.failure = Failure(kind="author", type="ValueError", message="no such word")
@@ -230,7 +230,7 @@ class Desk:
         self._store.commit([*writes, *logged])
 
     def _tell(self, message: object) -> None:
-        self._answers.receive(message, None)
+        self._waiters.receive(message, None)
 
 
 class Supervisor(LoopActor):
@@ -255,13 +255,13 @@ class FakeNode:
         self.told = NotificationPage(node_id=_ID, told=0, channels=[], notifications=[])
         self.store = MemoryStore()
         texts.write(self.store)
-        library, answers = Library(self.store), Answers()
+        library, waiters = Library(self.store), Waiters()
         library.refresh()
         inline = ExecutorSettings(inline_bytes=1 << 30)
         settings, threads = Settings(executors=inline), _Inline()
         writers = Writers(site(settings))
         blobs = BlobFolder(folder or Path("/dev/null/blobs"))
-        self.desk = self._desk(answers, blobs if folder else None)
+        self.desk = self._desk(waiters, blobs if folder else None)
         nothing: Any = None
         services = Services(
             node_id=_ID,
@@ -276,7 +276,7 @@ class FakeNode:
         )
         self.left = services.left
         finder = Finder(
-            *(services, self.store, answers, threads),
+            *(services, self.store, waiters, threads),
             *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),
         )
         submissions = Submissions(finder, library, writers, lambda: None)
@@ -290,7 +290,7 @@ class FakeNode:
         )
         self.base.newPrimaryActor(Supervisor)
         console = ConsoleVerbs(
-            *(services, self.base, MailTraces(self.base), answers, finder.elsewhere),
+            *(services, self.base, MailTraces(self.base), waiters, finder.elsewhere),
             *({"Batch", "Coordinator"}, {"Coordinator"}, list),
         )
         self._verbs = verbs.table() | entity_verbs.table() | console.table()
@@ -346,8 +346,8 @@ class FakeNode:
         """Finish every request that is running; in the node's event loop."""
         self.desk.release(pairs)
 
-    def _desk(self, answers: Answers, blobs: BlobFolder | None) -> Desk:
-        return Desk(self.store, answers, blobs)
+    def _desk(self, waiters: Waiters, blobs: BlobFolder | None) -> Desk:
+        return Desk(self.store, waiters, blobs)
 
     async def _redeliver(self, key: RequestKey) -> None:
         deliveries.renew(self.store, _ID, *key)

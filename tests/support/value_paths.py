@@ -13,7 +13,7 @@ from falcon import testing
 
 from jobx import frames, values
 from jobx.actors.egress.writers.registry import Writers
-from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.waiters import Waiters
 from jobx.config import HttpSettings, ResultSettings, Settings
 from jobx.errors import InvalidInput, JobxError
 from jobx.handlers.languages import lines
@@ -46,8 +46,8 @@ class Echo(Desk):
 class EchoNode(FakeNode):
     """A node whose jobs give their arguments back."""
 
-    def _desk(self, answers: Answers, blobs: BlobFolder | None) -> Desk:
-        return Echo(self.store, answers, blobs)
+    def _desk(self, waiters: Waiters, blobs: BlobFolder | None) -> Desk:
+        return Echo(self.store, waiters, blobs)
 
 
 NODE: Final = EchoNode()

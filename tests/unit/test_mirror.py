@@ -118,7 +118,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/unit/http/resources/test_live.py": ("http/node/polls", "http/writing/event_stream"),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),
-    "tests/unit/http/writing/test_held.py": ("http/byte_budget",),
+    "tests/unit/http/writing/test_answer_memory.py": ("http/byte_budget",),
     "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch"),
     "tests/unit/kv/etcd2/test_schedules.py": (
         *("kv/etcd2/calls", "kv/etcd2/notes", "kv/etcd2/reading"),

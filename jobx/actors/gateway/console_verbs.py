@@ -20,7 +20,7 @@ from thespian.actors import ActorAddress
 from jobx import questions, views
 from jobx.actors.gateway.elsewhere import Elsewhere
 from jobx.actors.gateway.server import Table
-from jobx.actors.gateway.waiters import Answers, within
+from jobx.actors.gateway.waiters import Waiters, within
 from jobx.actors.inspection import actor_views
 from jobx.actors.messages import EndChild
 from jobx.actors.ports import Services
@@ -55,7 +55,7 @@ class ConsoleVerbs:
         node: The node.
         base: Its actors.
         traces: The traces of their messages.
-        answers: Hears what parents answer.
+        waiters: Hears what parents answer.
         elsewhere: Asks other nodes.
         classes: Names of classes that may have an actor some time.
         may_end: Those whose actors the node can do without.
@@ -65,7 +65,7 @@ class ConsoleVerbs:
     node: Services
     base: LoopSystemBase
     traces: MailTraces
-    answers: Answers
+    waiters: Waiters
     elsewhere: Elsewhere
     classes: Collection[str]
     may_end: Collection[str]
@@ -220,7 +220,7 @@ class ConsoleVerbs:
             )
         done = "restarted" if is_again else "stopped"
         text = f"{done} by an operator: {reason or _NO_REASON}"
-        ticket, future = self.answers.told()
+        ticket, future = self.waiters.told()
         end = EndChild(cell.address, is_again, text, self.node.gateway, ticket)
         self.base.deliver(parent.address, end)
         says = await within(future, TOLD_S)

@@ -13,8 +13,8 @@ from thespian.actors import ActorAddress
 
 from jobx import model, questions, views
 from jobx.actors.gateway.elsewhere import Elsewhere
-from jobx.actors.gateway.ends import Ends
-from jobx.actors.gateway.waiters import Answers, within
+from jobx.actors.gateway.ends_elsewhere import Ends
+from jobx.actors.gateway.waiters import Waiters, within
 from jobx.actors.inspection import view_builders
 from jobx.actors.messages import Describe, RequestKey
 from jobx.actors.ports import Services
@@ -39,7 +39,7 @@ class Finder:
     Attributes:
         node: The adapters of the node.
         store: The store of requests and entities.
-        answers: Resolves the answers of actors.
+        waiters: The callers that wait for answers of actors.
         threads: The threads for blocking reads.
         deliver: Sends a message to an actor.
         supervisor: The root of the actors.
@@ -49,7 +49,7 @@ class Finder:
 
     node: Services
     store: Store
-    answers: Answers
+    waiters: Waiters
     threads: Executor
     deliver: Callable[[ActorAddress, object], None]
     supervisor: ActorAddress
@@ -64,7 +64,7 @@ class Finder:
         """Return the state of a request once it has ended, or the time has run out."""
         deadline = self.node.now() + wait_s
         while True:
-            ended = self.answers.ended(key)
+            ended = self.waiters.ended(key)
             try:
                 request, is_here = await self.find(key)
                 left_s = deadline - self.node.now()
@@ -95,7 +95,7 @@ class Finder:
 
     async def find(self, key: RequestKey) -> tuple[model.Request, bool]:
         """Return the current state of a request, and whether it has a coordinator on this node."""
-        ticket, future = self.answers.ticket(key)
+        ticket, future = self.waiters.ticket(key)
         self.tell(Describe(key, self.node.gateway, ticket))
         request = await self.told(key, future)
         if request is not None:

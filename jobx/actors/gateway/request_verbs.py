@@ -22,7 +22,7 @@ from jobx.actors.gateway.waiters import within
 from jobx.actors.inspection import explain, view_builders
 from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.messages import Cancel, Explain, Explained, RequestKey
-from jobx.actors.readers.asking import Readers
+from jobx.actors.readers.read_limits import Readers
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
 from jobx.kv.requests import request_entity
 from jobx.system.disk import free_bytes
@@ -149,7 +149,7 @@ class Verbs:
     async def explain_here(self, asked: questions.ExplainRequest) -> views.ExplainView:
         """Return why a request is where it is, as far as this node knows."""
         key, finder = key_of(asked), self.finder
-        ticket, future = finder.answers.ticket(key)
+        ticket, future = finder.waiters.ticket(key)
         finder.tell(Explain(key, finder.node.gateway, ticket))
         told = await within(future, ANSWER_S)
         if isinstance(told, Explained) and told.standing and told.request:
@@ -228,8 +228,8 @@ class Verbs:
     async def _cancel(self, asked: questions.CancelRequest) -> views.RequestView | model.Request:
         """End a request; return it as the store has it if it is open and not here."""
         key, finder = key_of(asked), self.finder
-        ended = finder.answers.ended(key)
-        ticket, future = finder.answers.ticket(key)
+        ended = finder.waiters.ended(key)
+        ticket, future = finder.waiters.ticket(key)
         finder.tell(Cancel(key, asked.reason, finder.node.gateway, ticket))
         try:
             request = await finder.told(key, future)

@@ -122,8 +122,8 @@ class Submissions:
     ) -> views.Outcome:
         """Start a request, or find the one that has its id or its client's key already."""
         began = self._node.now()
-        answers, is_blocking = self._finder.answers, message.request.is_blocking
-        future = answers.ended(key) if is_blocking else answers.opened(key)
+        waiters, is_blocking = self._finder.waiters, message.request.is_blocking
+        future = waiters.ended(key) if is_blocking else waiters.opened(key)
         self._finder.tell(message)
         try:
             request = await within(future, asked.wait_s if is_blocking else finding.ANSWER_S)

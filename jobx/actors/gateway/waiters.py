@@ -27,7 +27,7 @@ _Futures: TypeAlias = dict[asyncio.Future[Any], None]
 _Waiting: TypeAlias = dict[RequestKey, _Futures]
 
 
-class Answers:
+class Waiters:
     """The mailbox of the gateway. Runs on the node's loop.
 
     Args:

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from jobx import model
 from jobx.actors.inspection.folding import glance, view_file
-from jobx.actors.inspection.folding.columns import Columns
 from jobx.actors.inspection.folding.fold import Fold
+from jobx.actors.inspection.folding.view_columns import Columns
 from jobx.actors.inspection.folding.view_file import ViewFile
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.request.events import LONG

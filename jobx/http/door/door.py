@@ -14,7 +14,7 @@ from jobx.http.byte_budget import ByteBudget
 from jobx.http.door import origins
 from jobx.http.metering import EXCHANGE, Exchange, Meter
 from jobx.http.reading.intake import INTAKE, AsgiReceive, Intake
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 
 AsgiScope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -67,14 +67,14 @@ class Door:
         except JobxError as error:
             await errors.answer(send, error)
             return
-        scope[held.ANSWERS] = self._answers
+        scope[answer_memory.ANSWERS] = self._answers
         try:
             if has_body:
                 await self._take_in(scope, receive, send)
             else:
                 await self._app(scope, receive, send)
         finally:
-            held.give_back(scope)
+            answer_memory.give_back(scope)
 
     async def _take_in(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         scope[INTAKE] = intake = Intake(receive, self._bodies, self._body_s)

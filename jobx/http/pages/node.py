@@ -8,7 +8,7 @@ from falcon.asgi import Request, Response
 
 from jobx.errors import InvalidInput, quote
 from jobx.http.pages.ui import Ui, asked
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.questions import (
     GetActor,
     GetActorSummary,
@@ -43,7 +43,7 @@ async def actors(ui: Ui, req: Request, resp: Response) -> None:
     given = asked(req, FILTERS)
     for name, text in given.items():
         _check(name, text)
-    held.hold_page(req, _LIMIT)
+    answer_memory.hold_page(req, _LIMIT)
     page = await ui.node.call(ListActors(**given, limit=_LIMIT))
     ui.send(
         *(req, resp, "actors.html"),

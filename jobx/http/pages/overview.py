@@ -12,7 +12,7 @@ from jobx.errors import JobxError
 from jobx.http.pages.ui import ROOT, Ui
 from jobx.http.reading import headers
 from jobx.http.resources import entities
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.model import RequestState
 from jobx.questions import GetNode, GetReadiness, ListEntities, ListRequests
 from jobx.views import RequestView
@@ -37,7 +37,7 @@ async def overview(ui: Ui, req: Request, resp: Response) -> None:
     headers.check_query(req, "after")
     after = entities.cursor("workflow", req.get_param("after"), None)
     limit = min(_LIMIT, ui.site.settings.max_page)
-    held.hold_page(req, limit)
+    answer_memory.hold_page(req, limit)
     try:
         ready = await ui.node.call(GetReadiness(), _NODE_S)
         node = await ui.node.call(GetNode(), _NODE_S)

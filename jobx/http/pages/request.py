@@ -13,7 +13,7 @@ from jobx.http.pages.ui import Ui, asked
 from jobx.http.reading import headers
 from jobx.http.resources import request_views, requests
 from jobx.http.resources.graphs import RequestPath
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.meanings import meaning_of
 from jobx.model import Failure
 from jobx.questions import (
@@ -64,7 +64,7 @@ async def act(ui: Ui, req: Request, resp: Response, workflow: str, request_id: s
 async def tree(ui: Ui, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the children of a mapper, in runs of one state."""
     key = requests.key_of(workflow, request_id)
-    held.hold_page(req, _ITEMS)
+    answer_memory.hold_page(req, _ITEMS)
     page = await ui.node.call(request_views.tree_question(ui.site, req, key))
     shown = {"page": page, "asked": asked(req, TREE), "reading": page.reading}
     await _send_view(ui, req, resp, "tree.html", key, **shown)
@@ -73,7 +73,7 @@ async def tree(ui: Ui, req: Request, resp: Response, workflow: str, request_id: 
 async def invocations(ui: Ui, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with a list of invocations, filtered."""
     key = requests.key_of(workflow, request_id)
-    held.hold_page(req, _ITEMS)
+    answer_memory.hold_page(req, _ITEMS)
     page = await ui.node.call(request_views.invocations_question(ui.site, req, key))
     states, kinds = request_views.STATES, request_views.KINDS
     await _send_view(
@@ -89,7 +89,7 @@ async def invocations(ui: Ui, req: Request, resp: Response, workflow: str, reque
 async def timeline(ui: Ui, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with what ran when: a picture for scripts to draw, and its table."""
     key = requests.key_of(workflow, request_id)
-    held.hold_page(req, timelines.MAX_BARS)
+    answer_memory.hold_page(req, timelines.MAX_BARS)
     view = await ui.node.call(timelines.question(req, key))
     shown = timelines.table(view)
     await _send_view(

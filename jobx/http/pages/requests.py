@@ -8,7 +8,7 @@ from falcon.asgi import Request, Response
 
 from jobx.http.pages.ui import Ui, asked
 from jobx.http.reading import filters, headers
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.questions import CountRequests
 
 #: Parameters of the list.
@@ -21,7 +21,7 @@ async def list_page(ui: Ui, req: Request, resp: Response, workflow: str) -> None
     given = asked(req, FILTERS)
     limit = headers.number(req, "limit", ui.site.settings.max_page, _LIMIT)
     question = filters.question(req, workflow, limit)
-    held.hold_page(req, question.limit)
+    answer_memory.hold_page(req, question.limit)
     counts = await ui.node.call(CountRequests(workflow=workflow))
     ui.send(
         *(req, resp, "requests.html"),

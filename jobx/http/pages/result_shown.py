@@ -17,7 +17,7 @@ from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_merger
 from jobx.http.resources.graphs import RequestPath
 from jobx.http.resources.site import Site
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.payload import Payload
 from jobx.questions import AwaitRequest
 
@@ -50,7 +50,7 @@ async def first_pairs(site: Site, req: Request, key: RequestPath) -> First | Non
     if result is None:
         return None
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
-    held.hold(req, _HELD_BYTES + run_merger.ahead_bytes(payloads))
+    answer_memory.hold(req, _HELD_BYTES + run_merger.ahead_bytes(payloads))
     pairs = await asyncio.to_thread(_read, payloads, site.reading.readable, result.blob_dir)
     return First(pairs, result.pairs)
 

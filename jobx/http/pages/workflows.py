@@ -10,7 +10,7 @@ from falcon.asgi import Request, Response
 from jobx.errors import NotFound
 from jobx.http.pages import source_lines
 from jobx.http.pages.ui import Ui
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.model import check_name
 from jobx.questions import GetEntity, ListEntities, ListVersions
 from jobx.views import EntityPage
@@ -26,7 +26,7 @@ async def workflow(ui: Ui, req: Request, resp: Response, workflow: str) -> None:
     """Answer with a workflow: what is in it, and who uses what."""
     check_name("workflow", workflow)
     limit = min(_LIMIT, ui.site.settings.max_page)
-    held.hold_page(req, limit)
+    answer_memory.hold_page(req, limit)
     found = await ui.node.call(GetEntity(kind="workflow", workflow=workflow, name=workflow))
     kinds = ("job", "step", "handler")
     jobs, steps, handlers = await asyncio.gather(*(_all(ui, kind, workflow) for kind in kinds))
@@ -46,7 +46,7 @@ async def handler(ui: Ui, req: Request, resp: Response, workflow: str, name: str
     """Answer with a handler: what it is, who uses it, and its source."""
     check_name("workflow", workflow)
     check_name("handler", name)
-    held.hold_page(req, _LIMIT)
+    answer_memory.hold_page(req, _LIMIT)
     found = await ui.node.call(GetEntity(kind="handler", workflow=workflow, name=name))
     steps = await _all(ui, "step", workflow)
     source = found.entity["source_code"]

@@ -14,7 +14,7 @@ from jobx.actors.inspection import actor_dump
 from jobx.errors import InvalidInput, quote
 from jobx.http.reading import bodies, headers
 from jobx.http.resources.site import Site
-from jobx.http.writing import held, results
+from jobx.http.writing import answer_memory, results
 from jobx.http.writing.media import MEDIA_JSON
 
 STATES: Final = typing.get_args(questions.ActorState)
@@ -39,7 +39,7 @@ async def summary(site: Site, req: Request, resp: Response) -> None:
 async def list_page(site: Site, req: Request, resp: Response) -> None:
     """Answer with a page of actors."""
     limit = headers.page_limit(req, MAX_ACTORS)
-    held.hold_page(req, limit)
+    answer_memory.hold_page(req, limit)
     after = _text(req, "after", MAX_TEXT_CHARS)
     question = questions.ListActors(**_filter(req), after=after, limit=limit)
     results.send_json(resp, await site.node.call(question))
@@ -49,7 +49,7 @@ async def top(site: Site, req: Request, resp: Response) -> None:
     """Answer with the actors that have most of something."""
     by: Any = _one_of(req, "by", MEASURES) or "time"
     limit = headers.page_limit(req, MAX_ACTORS, 20)
-    held.hold_page(req, limit)
+    answer_memory.hold_page(req, limit)
     question = questions.TopActors(**_filter(req), by=by, limit=limit)
     results.send_json(resp, await site.node.call(question))
 
@@ -63,7 +63,7 @@ async def show(site: Site, req: Request, resp: Response) -> None:
 async def trace(site: Site, req: Request, resp: Response) -> None:
     """Answer with what actors handle from now on."""
     limit = headers.page_limit(req, MAX_ACTORS, MAX_ACTORS)
-    held.hold_page(req, limit)
+    answer_memory.hold_page(req, limit)
     wait_s = headers.number(req, "wait", MAX_TRACE_S, 10)
     address = _text(req, "address", MAX_ADDRESS_CHARS)
     question = questions.TraceActors(**_filter(req), address=address, wait_s=wait_s, limit=limit)
@@ -96,7 +96,7 @@ async def dump(site: Site, req: Request, resp: Response) -> None:
         raise falcon.HTTPNotAcceptable(description=f"a dump comes as {', '.join(DUMPS)}")
 
     async def ask(question: questions.Question[Any]) -> Any:
-        held.hold_page(req, getattr(question, "limit", 0))
+        answer_memory.hold_page(req, getattr(question, "limit", 0))
         return await site.node.call(question)
 
     found = await actor_dump.gathered_later(actor_dump.gather(_node(req)), ask)

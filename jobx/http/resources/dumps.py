@@ -14,7 +14,7 @@ from jobx.http.reading import headers
 from jobx.http.resources.request_views import STATES
 from jobx.http.resources.requests import key_of
 from jobx.http.resources.site import Site
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.http.writing.media import MEDIA_JSON
 from jobx.model import check_name
 from jobx.views import DumpChunk
@@ -34,7 +34,7 @@ _HELD_BYTES: Final = 1 << 20
 async def dump(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with every invocation of a request."""
     question = _asked(req, key_of(workflow, request_id))
-    held.hold(req, _HELD_BYTES)
+    answer_memory.hold(req, _HELD_BYTES)
     first = await site.node.call(question)
     resp.content_type = MEDIA_TYPES["text" if question.is_flat else question.form]
     resp.stream = _stream(site, first)

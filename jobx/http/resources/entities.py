@@ -15,7 +15,7 @@ from jobx import values
 from jobx.errors import InvalidInput, quote
 from jobx.http.reading import bodies, headers
 from jobx.http.resources.site import Site
-from jobx.http.writing import held, results
+from jobx.http.writing import answer_memory, results
 from jobx.model import check_name
 from jobx.questions import (
     CreateEntity,
@@ -43,7 +43,7 @@ async def list_page(
         after=cursor(kind, req.get_param("after"), workflow),
         limit=headers.page_limit(req, site.settings.max_page),
     )
-    held.hold_page(req, question.limit)
+    answer_memory.hold_page(req, question.limit)
     results.send_json(resp, await site.node.call(question))
 
 
@@ -70,7 +70,7 @@ async def read(kind: str, site: Site, _: Request, resp: Response, **names: str) 
 async def versions(site: Site, req: Request, resp: Response, workflow: str, name: str) -> None:
     """Answer with the versions of a handler that are still there, the last written first."""
     key = _key("handler", workflow, name)
-    held.hold(req, held.PAGE_BYTES)
+    answer_memory.hold(req, answer_memory.PAGE_BYTES)
     question = ListVersions(workflow=key["workflow"], name=key["name"])
     results.send_json(resp, await site.node.call(question))
 

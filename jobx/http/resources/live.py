@@ -26,7 +26,7 @@ from jobx.errors import (
 )
 from jobx.http.node.client import NodePort
 from jobx.http.node.polls import News, Polls, Seen
-from jobx.http.writing import event_stream, held
+from jobx.http.writing import answer_memory, event_stream
 from jobx.http.writing.event_stream import Written
 
 #: After this long without a message comes a comment, for proxies between.
@@ -165,7 +165,7 @@ async def send(streams: Streams, req: Request, resp: Response, seen: Seen) -> No
         Overloaded: Too many streams are open.
         JobxError: Of the node.
     """
-    held.hold(req, STREAM_BYTES)
+    answer_memory.hold(req, STREAM_BYTES)
     stream = streams.open(seen)
     if not await stream.begin():
         resp.status = 204  # a client that gets this does not come again

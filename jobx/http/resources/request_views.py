@@ -14,7 +14,7 @@ from jobx.http.reading import headers
 from jobx.http.resources.graphs import RequestPath
 from jobx.http.resources.requests import key_of
 from jobx.http.resources.site import Site
-from jobx.http.writing import encoding, held, results
+from jobx.http.writing import answer_memory, encoding, results
 from jobx.model import check_name
 from jobx.views import InvocationState
 
@@ -36,7 +36,7 @@ async def summary(site: Site, req: Request, resp: Response, workflow: str, reque
 async def tree(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the children of a mapper, in runs of one state."""
     question = tree_question(site, req, key_of(workflow, request_id))
-    held.hold_page(req, question.limit)
+    answer_memory.hold_page(req, question.limit)
     view = await site.node.call(question)
     _send(req, resp, view)
 
@@ -46,7 +46,7 @@ async def invocations(
 ) -> None:
     """Answer with a page of invocations."""
     question = invocations_question(site, req, key_of(workflow, request_id))
-    held.hold_page(req, question.limit)
+    answer_memory.hold_page(req, question.limit)
     view = await site.node.call(question)
     _send(req, resp, view)
 
@@ -56,7 +56,7 @@ async def timeline(
 ) -> None:
     """Answer with what ran when."""
     question = timeline_question(req, key_of(workflow, request_id))
-    held.hold_page(req, _BARS)
+    answer_memory.hold_page(req, _BARS)
     view = await site.node.call(question)
     _send(req, resp, view)
 

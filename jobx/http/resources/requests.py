@@ -14,7 +14,7 @@ from jobx.http.node.polls import Seen
 from jobx.http.reading import bodies, filters, headers
 from jobx.http.resources import graphs, live
 from jobx.http.resources.site import Site
-from jobx.http.writing import held, media, results
+from jobx.http.writing import answer_memory, media, results
 from jobx.model import check_name
 
 #: Invocations that a trace shows by default.
@@ -31,7 +31,7 @@ MAX_REASON_CHARS: Final = 500
 async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> None:
     """Answer with a page of requests, newest first."""
     question = filters.question(req, workflow, headers.page_limit(req, site.settings.max_page))
-    held.hold_page(req, question.limit)
+    answer_memory.hold_page(req, question.limit)
     results.send_json(resp, await site.node.call(question))
 
 
@@ -104,7 +104,7 @@ async def trace(site: Site, req: Request, resp: Response, workflow: str, request
     """Answer with the invocation tree."""
     limit = headers.page_limit(req, MAX_TRACE, TRACE_LIMIT)
     question = questions.GetTrace(**key_of(workflow, request_id), limit=limit)
-    held.hold_trace(req, limit)
+    answer_memory.hold_trace(req, limit)
     results.send_text(resp, (await site.node.call(question)).json)
 
 

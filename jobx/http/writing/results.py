@@ -20,7 +20,7 @@ from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_merger, run_reader, sequences
 from jobx.handlers.pairs.columns import BLOCK
 from jobx.http.errors import send_failure
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from jobx.http.writing.media import MEDIA_JSON, AcceptedFormats, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
@@ -119,12 +119,12 @@ async def _send_result(
         most = max((len(listed) for _, listed in items), default=0)
         if result.size_bytes * most <= _DIRECT_BODY_BYTES:  # each value gets its own key
             body = form.body([(key, value) for key, listed in items for value in listed])
-            if len(body) > held.SMALL_BYTES:
-                held.hold(req, len(body))
+            if len(body) > answer_memory.SMALL_BYTES:
+                answer_memory.hold(req, len(body))
             resp.content_type = form.media_type
             resp.data = body
             return
-    held.hold(req, _held_bytes(payloads))
+    answer_memory.hold(req, _held_bytes(payloads))
     resp.content_type = form.media_type
     first, second, slices = await asyncio.to_thread(
         _begin, payloads, result, form, reading.readable

@@ -10,10 +10,10 @@ from falcon.testing import TestClient
 from jobx.config import HttpSettings
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from tests.support.fake_node import FakeNode
 
-SOURCE = "def handler(arguments):\n    yield Return()\n" + "# x\n" * held.SMALL_BYTES
+SOURCE = "def handler(arguments):\n    yield Return()\n" + "# x\n" * answer_memory.SMALL_BYTES
 HANDLER = {
     "handler_name": "large",
     "description": "",
@@ -35,7 +35,7 @@ def client(node: FakeNode, settings: HttpSettings, budget: ByteBudget) -> TestCl
 
     async def budgeted(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope[held.ANSWERS] = budget
+            scope[answer_memory.ANSWERS] = budget
         await app(scope, receive, send)
 
     client = TestClient(budgeted)

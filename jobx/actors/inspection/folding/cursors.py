@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Any
 
-from jobx.actors.inspection.folding.columns import KINDS
+from jobx.actors.inspection.folding.view_columns import KINDS
 from jobx.errors import InvalidInput, quote
 from jobx.questions import OfRequest
 

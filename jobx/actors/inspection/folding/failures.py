@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jobx.actors.inspection.folding import glance
-from jobx.actors.inspection.folding.columns import FailedAttempt, Group, ShortFailure
+from jobx.actors.inspection.folding.view_columns import FailedAttempt, Group, ShortFailure
 
 #: Different failures, groups of them and failed attempts that are kept.
 MAX_FAILURES: Final = 1000

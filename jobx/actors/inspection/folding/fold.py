@@ -11,7 +11,11 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from jobx.actors.inspection.folding import glance
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.failures import Failures
+from jobx.actors.inspection.folding.glance import Glance
+from jobx.actors.inspection.folding.open_columns import count_in
+from jobx.actors.inspection.folding.timed_columns import TimedColumns
+from jobx.actors.inspection.folding.view_columns import (
     ABSENT,
     BLOCK,
     COMBINED,
@@ -30,10 +34,6 @@ from jobx.actors.inspection.folding.columns import (
     parts,
     stage_of,
 )
-from jobx.actors.inspection.folding.failures import Failures
-from jobx.actors.inspection.folding.glance import Glance
-from jobx.actors.inspection.folding.open_columns import count_in
-from jobx.actors.inspection.folding.timed_columns import TimedColumns
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import PARTITIONS
 from jobx.actors.request.tree import ROOT

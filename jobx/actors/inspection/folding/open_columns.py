@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from jobx.actors.inspection.folding.activity import Activity
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.view_columns import (
     BLOCK,
     REDUCED,
     REPLACED,

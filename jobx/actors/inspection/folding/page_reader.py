@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobx import model, views
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.view_columns import (
     BLOCK,
     KINDS,
     MAPPED,

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from jobx import questions, views
 from jobx.actors.inspection.folding import cursors
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.page_reader import Reader, SiblingRange
+from jobx.actors.inspection.folding.view_columns import (
     ABSENT,
     BLOCK,
     KINDS,
@@ -20,7 +21,6 @@ from jobx.actors.inspection.folding.columns import (
     state_of,
     state_of_kind,
 )
-from jobx.actors.inspection.folding.page_reader import Reader, SiblingRange
 from jobx.errors import InvalidInput, NotFound, quote
 
 _NO_BRANCH: Final = Branch()

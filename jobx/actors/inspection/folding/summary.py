@@ -7,7 +7,7 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from jobx import model, views
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.view_columns import (
     ENDED,
     REPLACED,
     WITH_COMBINER,

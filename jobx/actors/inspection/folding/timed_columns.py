@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 
 from jobx.actors.inspection.folding import glance
-from jobx.actors.inspection.folding.columns import BLOCK, Total, parts
 from jobx.actors.inspection.folding.open_columns import NO_KIND, OpenColumns
+from jobx.actors.inspection.folding.view_columns import BLOCK, Total, parts
 from jobx.actors.request import spans
 from jobx.payload import unpack_offsets
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from jobx import questions, views
 from jobx.actors.inspection.folding.activity import PARTS
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.view_columns import (
     BLOCK,
     MAPPED,
     REPLACED,

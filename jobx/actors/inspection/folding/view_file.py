@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from jobx.actors.inspection.folding.activity import Activity
-from jobx.actors.inspection.folding.columns import (
+from jobx.actors.inspection.folding.view_columns import (
     BLOCK,
     Block,
     Chunks,

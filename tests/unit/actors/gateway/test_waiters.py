@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jobx import model
-from jobx.actors.gateway.waiters import Answers, within
+from jobx.actors.gateway.waiters import Waiters, within
 from jobx.actors.messages import Described, Ended, Opened, Refused, RequestKey
 from jobx.actors.runtime.address import Address
 from jobx.errors import Overloaded
@@ -21,12 +21,12 @@ REQUEST = model.Request(
 
 def test_opened_ends_when_the_request_is_durable_and_ended_waits_on() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        opened, ended = answers.opened(KEY), answers.ended(KEY)
-        answers.receive(Opened(REQUEST), SENDER)
+        waiters = Waiters()
+        opened, ended = waiters.opened(KEY), waiters.ended(KEY)
+        waiters.receive(Opened(REQUEST), SENDER)
         assert await opened is REQUEST
         assert not ended.done()
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters.receive(Ended(REQUEST), SENDER)
         assert await ended is REQUEST
 
     asyncio.run(scenario())
@@ -34,9 +34,9 @@ def test_opened_ends_when_the_request_is_durable_and_ended_waits_on() -> None:
 
 def test_a_request_that_ended_at_once_was_opened_too() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        opened, ended = answers.opened(KEY), answers.ended(KEY)
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters = Waiters()
+        opened, ended = waiters.opened(KEY), waiters.ended(KEY)
+        waiters.receive(Ended(REQUEST), SENDER)
         assert [await opened, await ended] == [REQUEST, REQUEST]
 
     asyncio.run(scenario())
@@ -44,10 +44,10 @@ def test_a_request_that_ended_at_once_was_opened_too() -> None:
 
 def test_a_refusal_is_raised_for_everybody_who_waits() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        waiting = [answers.opened(KEY), answers.ended(KEY), answers.ended(KEY)]
-        other = answers.ended(ELSE)
-        answers.receive(Refused(KEY, BUSY), SENDER)
+        waiters = Waiters()
+        waiting = [waiters.opened(KEY), waiters.ended(KEY), waiters.ended(KEY)]
+        other = waiters.ended(ELSE)
+        waiters.receive(Refused(KEY, BUSY), SENDER)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert results == [BUSY] * 3
         assert not other.done()
@@ -57,9 +57,9 @@ def test_a_refusal_is_raised_for_everybody_who_waits() -> None:
 
 def test_all_who_wait_for_one_request_hear_of_its_end() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        waiting = [answers.ended(KEY) for _ in range(3)]
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters = Waiters()
+        waiting = [waiters.ended(KEY) for _ in range(3)]
+        waiters.receive(Ended(REQUEST), SENDER)
         assert await asyncio.gather(*waiting) == [REQUEST] * 3
 
     asyncio.run(scenario())
@@ -67,27 +67,27 @@ def test_all_who_wait_for_one_request_hear_of_its_end() -> None:
 
 def test_who_gave_up_waiting_does_not_disturb_the_others() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        gone, stays = answers.ended(KEY), answers.ended(KEY)
+        waiters = Waiters()
+        gone, stays = waiters.ended(KEY), waiters.ended(KEY)
         gone.cancel()
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters.receive(Ended(REQUEST), SENDER)
         assert await stays is REQUEST
-        refused = answers.ended(ELSE)
+        refused = waiters.ended(ELSE)
         refused.cancel()
-        answers.receive(Refused(ELSE, BUSY), SENDER)
+        waiters.receive(Refused(ELSE, BUSY), SENDER)
 
     asyncio.run(scenario())
 
 
 def test_nothing_is_kept_of_who_gave_up_or_was_answered() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        for future in (answers.opened(KEY), answers.ended(KEY)):
+        waiters = Waiters()
+        for future in (waiters.opened(KEY), waiters.ended(KEY)):
             future.cancel()
-        answers.ended(ELSE).cancel()
-        answers.ticket(KEY)[1].cancel()
+        waiters.ended(ELSE).cancel()
+        waiters.ticket(KEY)[1].cancel()
         await asyncio.sleep(0)
-        kept = [vars(answers)[name] for name in ("_opened", "_ended", "_asked", "_tickets")]
+        kept = [vars(waiters)[name] for name in ("_opened", "_ended", "_asked", "_tickets")]
         assert kept == [{}, {}, {}, {}]
 
     asyncio.run(scenario())
@@ -95,10 +95,10 @@ def test_nothing_is_kept_of_who_gave_up_or_was_answered() -> None:
 
 def test_each_question_gets_its_own_answer() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        (first, one), (second, other) = answers.ticket(KEY), answers.ticket(KEY)
-        answers.receive(Described(second, None), SENDER)
-        answers.receive(Described(first, REQUEST), SENDER)
+        waiters = Waiters()
+        (first, one), (second, other) = waiters.ticket(KEY), waiters.ticket(KEY)
+        waiters.receive(Described(second, None), SENDER)
+        waiters.receive(Described(first, REQUEST), SENDER)
         assert [await one, await other] == [REQUEST, None]
 
     asyncio.run(scenario())
@@ -109,9 +109,9 @@ def test_each_question_gets_its_own_answer() -> None:
 )
 def test_question_is_answered_by_the_end_of_its_request(end: object, answer: object) -> None:
     async def scenario() -> None:
-        answers = Answers()
-        _, future = answers.ticket(KEY)
-        answers.receive(end, SENDER)
+        waiters = Waiters()
+        _, future = waiters.ticket(KEY)
+        waiters.receive(end, SENDER)
         assert await future is answer
 
     asyncio.run(scenario())
@@ -119,10 +119,10 @@ def test_question_is_answered_by_the_end_of_its_request(end: object, answer: obj
 
 def test_mail_that_nobody_waits_for_is_passed_over() -> None:
     async def scenario() -> None:
-        answers = Answers()
+        waiters = Waiters()
         late = Described(7, REQUEST)
         for message in (Opened(REQUEST), Ended(REQUEST), Refused(KEY, BUSY), late, "what is this"):
-            answers.receive(message, SENDER)
+            waiters.receive(message, SENDER)
 
     asyncio.run(scenario())
 
@@ -130,16 +130,16 @@ def test_mail_that_nobody_waits_for_is_passed_over() -> None:
 def test_an_answer_is_hurried_to_the_only_one_who_waits() -> None:
     async def scenario() -> None:
         hurried: list[bool] = []
-        answers = Answers(lambda: hurried.append(True))
-        waiting = [answers.ended(KEY), answers.ended(ELSE)]
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters = Waiters(lambda: hurried.append(True))
+        waiting = [waiters.ended(KEY), waiters.ended(ELSE)]
+        waiters.receive(Ended(REQUEST), SENDER)
         seen = [len(hurried)]
         waiting[1].cancel()
         await asyncio.sleep(0)
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters.receive(Ended(REQUEST), SENDER)
         seen.append(len(hurried))  # nobody waits
-        waiting[0] = answers.ended(KEY)
-        answers.receive(Ended(REQUEST), SENDER)
+        waiting[0] = waiters.ended(KEY)
+        waiters.receive(Ended(REQUEST), SENDER)
         assert [*seen, len(hurried)] == [0, 0, 1]
 
     asyncio.run(scenario())
@@ -147,13 +147,13 @@ def test_an_answer_is_hurried_to_the_only_one_who_waits() -> None:
 
 def test_within_returns_what_comes_in_time_and_nothing_else() -> None:
     async def scenario() -> None:
-        answers = Answers()
-        ended = answers.ended(KEY)
+        waiters = Waiters()
+        ended = waiters.ended(KEY)
         assert await within(asyncio.shield(ended), 0.001) is None
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters.receive(Ended(REQUEST), SENDER)
         assert await within(ended, 5) is REQUEST
-        refused = answers.ended(KEY)
-        answers.receive(Refused(KEY, BUSY), SENDER)
+        refused = waiters.ended(KEY)
+        waiters.receive(Refused(KEY, BUSY), SENDER)
         with pytest.raises(Overloaded):
             await within(refused, 5)
 
@@ -175,12 +175,12 @@ def test_all_who_wait_for_one_request_leave_with_work_that_is_linear() -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         vars(loop)["create_future"] = lambda: Counted(loop=loop)
-        answers = Answers()
-        waiting = [answers.ended(KEY) for _ in range(1000)]
+        waiters = Waiters()
+        waiting = [waiters.ended(KEY) for _ in range(1000)]
         for future in reversed(waiting):
             future.cancel()
         await asyncio.sleep(0)
-        answers.receive(Ended(REQUEST), SENDER)
+        waiters.receive(Ended(REQUEST), SENDER)
 
     asyncio.run(scenario())
     assert compared < 10_000

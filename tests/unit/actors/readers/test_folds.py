@@ -17,7 +17,7 @@ from jobx import model, questions, views
 from jobx.actors.inspection.folding import page_reader, view_file
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.summary import summarize
-from jobx.actors.readers import asking, folds
+from jobx.actors.readers import folds, read_limits
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Done, Event, Finished, Mapped, to_record
@@ -381,7 +381,7 @@ def test_all_of_a_log_is_read_when_its_views_are_prepared(tmp_path: Path) -> Non
 
     async def prepare(threads: ThreadPoolExecutor) -> None:
         answers = table(Folds(blobs, slice_s=-1.0, part_s=-1.0))
-        readers = asking.Readers(ThreadReader(requests.store, answers, threads))
+        readers = read_limits.Readers(ThreadReader(requests.store, answers, threads))
         readers.prepare("w", "r")
         await asyncio.wait_for(asyncio.gather(*readers._preparing), 60)
 

@@ -12,7 +12,7 @@ from jobx.actors.inspection import actor_dump
 from jobx.config import HttpSettings
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 from tests.support.fake_node import FakeNode
 
 ADDRESS = "fake/1/2"
@@ -84,7 +84,7 @@ def test_a_dump_takes_room_for_each_page_before_it_asks_for_it(
     taken: dict[str, int] = {}
 
     async def budgeted(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await app({**scope, held.ANSWERS: budget}, receive, send)
+        await app({**scope, answer_memory.ANSWERS: budget}, receive, send)
 
     async def asked(question: questions.Question[Any], *rest: Any) -> Any:
         taken[type(question).__name__] = budget.taken_bytes
@@ -93,7 +93,7 @@ def test_a_dump_takes_room_for_each_page_before_it_asks_for_it(
     monkeypatch.setattr(node, "call", asked)
     assert TestClient(budgeted).simulate_get("/actors/dump").status_code == 200
     assert taken["GetActorSummary"] == 0
-    assert taken["ListActors"] == actor_dump.PAGE * held.ITEM_BYTES
+    assert taken["ListActors"] == actor_dump.PAGE * answer_memory.ITEM_BYTES
 
 
 def test_a_dump_in_another_form_is_406(client: TestClient) -> None:

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from jobx import questions, views
 from jobx.actors.inspection import log_causes
 from jobx.actors.inspection.folding import glance, view_file
-from jobx.actors.inspection.folding.columns import Chunks
 from jobx.actors.inspection.folding.failures import line_of
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.summary import summarize
+from jobx.actors.inspection.folding.view_columns import Chunks
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table

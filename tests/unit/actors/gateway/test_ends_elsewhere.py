@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import model
-from jobx.actors.gateway import ends as module
-from jobx.actors.gateway.ends import Ends
+from jobx.actors.gateway import ends_elsewhere as module
+from jobx.actors.gateway.ends_elsewhere import Ends
 from jobx.actors.messages import RequestKey
 from jobx.errors import StoreUnavailable
 from jobx.kv import keys

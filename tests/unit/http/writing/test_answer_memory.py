@@ -12,7 +12,7 @@ from jobx.config import HttpSettings
 from jobx.errors import Overloaded
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.door.door import Door
-from jobx.http.writing import held
+from jobx.http.writing import answer_memory
 
 HOST = [(b"host", b"127.0.0.1")]
 
@@ -28,7 +28,7 @@ class Answering:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         request = Request(scope, receive)
         try:
-            held.hold(request, self.count)
+            answer_memory.hold(request, self.count)
         except Overloaded:
             self.refused += 1
             return
@@ -69,10 +69,10 @@ def test_answers_in_flight_have_one_budget_until_they_are_sent(count: int, refus
 
 
 def test_an_application_without_a_door_has_no_budget() -> None:
-    held.hold(Request(scope(), nothing), 1 << 60)
+    answer_memory.hold(Request(scope(), nothing), 1 << 60)
 
 
-LARGE = held.SMALL_BYTES + 1
+LARGE = answer_memory.SMALL_BYTES + 1
 
 
 @pytest.fixture
@@ -85,11 +85,11 @@ def budget() -> ByteBudget:
 
 def settled(budget: ByteBudget, count: int, *, estimate: int = 0, is_change: bool = False) -> None:
     """Settle an answer of ``count`` bytes."""
-    request = Request({**scope(), held.ANSWERS: budget}, nothing)
+    request = Request({**scope(), answer_memory.ANSWERS: budget}, nothing)
     response = Response()
-    held.hold(request, estimate)
+    answer_memory.hold(request, estimate)
     response.data = bytes(count)
-    held.settle(request, response, must_be_given=is_change)
+    answer_memory.settle(request, response, must_be_given=is_change)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_an_answer_about_a_change_is_given_and_counted_all_the_same(budget: Byte
 
 @pytest.mark.parametrize("kind", ["stream", "sse"])
 def test_a_stream_holds_what_it_took(budget: ByteBudget, kind: str) -> None:
-    request = Request({**scope(), held.ANSWERS: budget}, nothing)
+    request = Request({**scope(), answer_memory.ANSWERS: budget}, nothing)
     response, stream = Response(), nothing()
-    held.hold(request, LARGE)
+    answer_memory.hold(request, LARGE)
     setattr(response, kind, stream)
-    held.settle(request, response)
+    answer_memory.settle(request, response)
     stream.close()
     assert budget.taken_bytes == 3 * LARGE

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors.readers.asking import AT_ONCE, MOST, Readers
+from jobx.actors.readers.read_limits import AT_ONCE, MOST, Readers
 from jobx.errors import Overloaded, Unavailable
 from jobx.kv.memory import MemoryStore
 from jobx.questions import GetSummary
