@@ -32,6 +32,8 @@ COMPILED = (
     "handlers/pairs/ordering",
     "handlers/pairs/grouping",
     "handlers/execution/shared_page",
+    "handlers/execution/stage_data",
+    "handlers/execution/time_limit",
     "handlers/execution/collecting",
     "handlers/pairs/sequences",
     "handlers/blobs/blob_file",

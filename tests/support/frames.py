@@ -130,13 +130,6 @@ def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
     return found
 
 
-class NoTimeLimit(TimeLimit):
-    """Interrupts nobody: the timer of the process is the test runner's."""
-
-    def start(self, deadline: float, limit_s: float) -> None:
-        """Do nothing."""
-
-
 def state(
     folder: Path,
     *handlers: LoadHandler,
@@ -148,7 +141,8 @@ def state(
     """Return the state of an executor with handlers loaded."""
     limits = OutputLimits(1000, spill_bytes, str(folder), segments_bytes)
     page = SharedPage(bytearray(PAGE_BYTES))
-    made = ExecutorState(Scope(), NoTimeLimit(), page, limits, guests=guests, factories=factories)
+    no_limit = TimeLimit(lambda _kind, _seconds: None)  # the timer is the test runner's
+    made = ExecutorState(Scope(), no_limit, page, limits, guests=guests, factories=factories)
     for handler in handlers:
         made.load(handler)
     return made

@@ -172,7 +172,9 @@ def _compressed(pieces: Sequence[bytes]) -> Iterable[bytes]:
         return pieces
     strategy = zlib.Z_HUFFMAN_ONLY if is_dense else zlib.Z_DEFAULT_STRATEGY
     packer = zlib.compressobj(_LEVEL, strategy=strategy)
-    return [*map(packer.compress, pieces), packer.flush()]
+    packed = list(map(packer.compress, pieces))  # all, before it is flushed
+    packed.append(packer.flush())
+    return packed
 
 
 def _begin(pieces: Iterable[bytes]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -25,11 +26,15 @@ class TimeLimit:
     The process timer is set only if it would fire too late: a timer that fires too early finds
     that time is left and is set again. So starting and stopping cost next to nothing.
 
+    Args:
+        set_timer: Starts the timer of a kind, to fire after so many seconds; 0 stops it.
+
     Attributes:
         cut_import: It interrupted an import, which leaves incomplete modules.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, set_timer: Callable[[int, float], object] = signal.setitimer) -> None:
+        self._set_timer = set_timer
         self.cut_import = False
         self._deadline = math.inf
         self._fires_at = math.inf
@@ -64,11 +69,11 @@ class TimeLimit:
     def close(self) -> None:
         """Stop the timer."""
         self._deadline = self._fires_at = math.inf
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._set_timer(signal.ITIMER_REAL, 0)
 
     def _set(self, instant: float) -> None:
         self._fires_at = instant
-        signal.setitimer(signal.ITIMER_REAL, max(instant - time.monotonic(), 1e-6))
+        self._set_timer(signal.ITIMER_REAL, max(instant - time.monotonic(), 1e-6))
 
     def _fired(self, signum: int, frame: FrameType | None) -> None:
         self._fires_at = math.inf

@@ -15,7 +15,8 @@ from jobx.handlers.execution.stage_data import KeptStages
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
-from jobx.handlers.languages import Grouped, Loaded, yielded
+from jobx.handlers.languages import Grouped, Loaded
+from jobx.handlers.pairs.checking import yielded
 from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter

@@ -20,8 +20,8 @@ from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.execution.suspended import MAX_SUSPENDED, SuspendedMapper, chunk_payload, digest
 from jobx.handlers.execution.trip import Trip, notes_of, now
 from jobx.handlers.failures import Misuse, describe, shorten
-from jobx.handlers.languages import yielded
 from jobx.handlers.markers import Map, Return
+from jobx.handlers.pairs.checking import yielded
 from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.scope.arguments import Arguments

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from jobx.errors import InvalidInput
-from jobx.handlers.languages.base import Checked, Grouped, Loaded, Processor, yielded
+from jobx.handlers.languages.base import Checked, Grouped, Loaded, Processor
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -25,7 +25,6 @@ __all__ = [
     "by_ending",
     "ending_of",
     "processor",
-    "yielded",
 ]
 
 _GROUP: Final = "jobx.languages"

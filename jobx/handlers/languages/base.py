@@ -6,11 +6,8 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from types import GeneratorType
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
 from jobx.system.errors import translated
@@ -20,10 +17,6 @@ P = TypeVar("P", bound="Processor")
 
 #: Keys in order with their values; can be iterated more than once.
 Grouped: TypeAlias = Iterable[tuple[Key, Sequence[Value]]]
-
-_NOTHING: Final[Iterator[object]] = iter(())
-#: Result types of generators, and of calls for each key.
-_ITERATORS: Final = (GeneratorType, chain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +119,6 @@ def without_author_code(load: _Load[P]) -> _Load[P]:
 def _run(loaded: Loaded, folder: str, given: Any) -> Iterator[object]:
     with translated(folder):
         yield from loaded.run(given) or ()
-
-
-def yielded(result: Any) -> Iterator[object]:
-    """Return the result of a handler as an iterator; None means no pairs.
-
-    Raises:
-        Misuse: It cannot be iterated.
-    """
-    if type(result) in _ITERATORS:  # as most are; the check below takes longer
-        found: Iterator[object] = result
-        return found
-    if result is None:
-        return _NOTHING
-    if not isinstance(result, Iterable):
-        raise Misuse("protocol", f"a handler yields or returns pairs, not {shorten(result)}")
-    return iter(result)
 
 
 def context(scope: Scope) -> dict[str, Any]:

@@ -25,12 +25,13 @@ from typing import Any, Final
 from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages import python_mr
 from jobx.handlers.languages import python_source as source
-from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
+from jobx.handlers.languages.base import Checked, Grouped, Loaded
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.languages.python_module import OWN_NAMES, module_of
 from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
 from jobx.handlers.markers import Map, Return
+from jobx.handlers.pairs.checking import yielded
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope import mr_form
 from jobx.handlers.scope.arguments import Arguments

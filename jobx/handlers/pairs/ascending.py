@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final
 
-from jobx.handlers.pairs.checking import SHORT, SMALL_BITS
+from jobx.handlers.pairs.checking import SHORT, SMALL_INT
 from jobx.handlers.pairs.ordering import Columns, sort_columns
 
 _PAIR: Final = 2
-#: The first integer that is not small.
-_BEYOND: Final = 1 << SMALL_BITS
 #: Pairs that are sorted at once: few enough for a processor's cache.
 _ROUND: Final = 1 << 13
 #: Most parts that are merged in rounds. Each round looks at all parts, which takes longer than to
@@ -49,7 +47,7 @@ class Ascending:
         There is one part at most. The loop recognises plain pairs without a call for each, since
         there may be millions; where a type is compared in place, compiled code knows it from there.
         """
-        is_ascii, least, most = str.isascii, -_BEYOND, _BEYOND
+        is_ascii, least, most = str.isascii, -SMALL_INT, SMALL_INT
         keys, column = self.parts[0] if self.parts else ([], [])
         ascending, last = (type(keys[-1]), keys[-1]) if keys else (None, None)
         others: Iterator[object] | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-from types import NoneType
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from types import GeneratorType, NoneType
 from typing import Any, Final
 
 from jobx import values
@@ -20,12 +20,13 @@ SLICE_BYTES: Final = 4 << 20
 UNPACKED: Final = 4
 #: Text up to this length is not measured individually.
 SHORT: Final = 128
-#: Integers up to this are values, and as keys have a hash of their own.
-SMALL_BITS: Final = 60
+#: Integers below this are values, and as keys have a hash of their own.
+SMALL_INT: Final = 1 << 60
 #: Types of values that may be large and are packed as one piece.
 TEXTS: Final = frozenset({str, bytes})
 #: Values that are packed in less are checked item by item.
 _FEW_BYTES: Final = 1 << 10
+_NOTHING: Final[Iterator[object]] = iter(())
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 
 
@@ -92,12 +93,28 @@ def _is_marker(pair: object) -> bool:
     return isinstance(pair, Map | Return) or pair is Map or pair is Return
 
 
+def yielded(result: Any) -> Iterator[object]:
+    """Return the result of a handler as an iterator; None means no pairs.
+
+    Raises:
+        Misuse: It cannot be iterated.
+    """
+    kind = type(result)
+    if kind is GeneratorType or kind is chain:  # as most are; the check below takes longer
+        found: Iterator[object] = result
+        return found
+    if result is None:
+        return _NOTHING
+    if not isinstance(result, Iterable):
+        raise Misuse("protocol", f"a handler yields or returns pairs, not {shorten(result)}")
+    return iter(result)
+
+
 def is_plain(part: Any) -> bool:
     """Tell whether a key or value is certainly valid, immutable, and short."""
-    kind = type(part)
-    if kind is int:
-        return bool(part.bit_length() <= SMALL_BITS)
-    return kind is str and len(part) < SHORT and part.isascii()
+    if type(part) is int:
+        return -SMALL_INT < part < SMALL_INT
+    return type(part) is str and len(part) < SHORT and part.isascii()
 
 
 def _long_bytes(value: Value) -> int:

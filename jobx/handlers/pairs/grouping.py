@@ -12,7 +12,7 @@ from jobx.handlers.pairs.checking import (
     SHORT,
     SLICE,
     SLICE_BYTES,
-    SMALL_BITS,
+    SMALL_INT,
     TEXTS,
     checked,
     is_plain,
@@ -99,7 +99,6 @@ class Groups:
         call for each, since there may be millions.
         """
         lists, before = self._lists, len(self._lists)
-        listed_under = lists.get
         count = weight_bytes = 0
         is_last = False
         for pair in islice(yielded, SLICE):
@@ -111,7 +110,7 @@ class Groups:
                     raise no_pair(pair, first + count - 1) from error
                 kind = type(value)
                 if (
-                    (kind is int and value.bit_length() <= SMALL_BITS)
+                    (type(value) is int and -SMALL_INT < value < SMALL_INT)
                     or (kind is str and len(value) < SHORT and value.isascii())
                     or (kind is float and value == value)  # noqa: PLR0124 - not NaN
                     or kind is bool
@@ -119,13 +118,13 @@ class Groups:
                 ):
                     kind = type(key)
                     if kind is str or kind is int:
-                        listed = listed_under(key)
+                        listed = lists.get(key)
                         if listed is not None:
                             listed.append(value)
                             continue
                         if (
-                            key.bit_length() <= SMALL_BITS
-                            if kind is int
+                            -SMALL_INT < key < SMALL_INT
+                            if type(key) is int
                             else len(key) < SHORT and key.isascii()
                         ):
                             lists[key] = [value]
@@ -179,11 +178,12 @@ class Groups:
             self._join_hashes(other._hashes)
         lists = self._lists
         if lists:
-            listed_under = lists.get
             for identity, more in other._lists.items():
-                listed = listed_under(identity)
+                listed = lists.get(identity)
                 if listed is None:
                     lists[identity] = more
+                elif len(more) == 1:  # as a reducer gives it
+                    listed.append(more[0])
                 else:
                     listed += more
         else:

@@ -15,7 +15,7 @@ from jobx.handlers.pairs.checking import (
     SHORT,
     SLICE,
     SLICE_BYTES,
-    SMALL_BITS,
+    SMALL_INT,
     checked,
     no_pair,
 )
@@ -142,7 +142,6 @@ class Held:
         would take longer than all else that is done for it.
         """
         one, lists = self._one, self._lists
-        listed_under = lists.get
         count = weight_bytes = 0
         for pair in yielded:
             count += 1
@@ -153,7 +152,7 @@ class Held:
                     raise no_pair(pair, first + count - 1) from error
                 kind = type(value)
                 if (
-                    (kind is int and value.bit_length() <= SMALL_BITS)
+                    (type(value) is int and -SMALL_INT < value < SMALL_INT)
                     or (kind is str and len(value) < SHORT and value.isascii())
                     or (kind is float and value == value)  # noqa: PLR0124 - not NaN
                     or kind is bool
@@ -161,7 +160,7 @@ class Held:
                 ):
                     kind = type(key)
                     if kind is str or kind is int:
-                        listed = listed_under(key)
+                        listed = lists.get(key)
                         if listed is not None:
                             listed.append(value)
                             continue
@@ -170,8 +169,8 @@ class Held:
                             one[key] = _SEVERAL
                             continue
                         if (
-                            key.bit_length() <= SMALL_BITS
-                            if kind is int
+                            -SMALL_INT < key < SMALL_INT
+                            if type(key) is int
                             else len(key) < SHORT and key.isascii()
                         ):
                             one[key] = value
@@ -221,10 +220,9 @@ class Held:
     def _spread(self, parts: Iterable[Columns]) -> None:
         """Put plain pairs into the dict, behind what is there."""
         one, lists = self._one, self._lists
-        listed_under = lists.get
         pairs = chain.from_iterable([zip(*part, strict=True) for part in parts])
         for key, value in pairs:
-            listed = listed_under(key)
+            listed = lists.get(key)
             if listed is not None:
                 listed.append(value)
             elif key in one:
@@ -267,9 +265,8 @@ class Held:
             one |= other._one
             lists |= theirs
             return
-        listed_under = lists.get
         for identity, value in other._one.items():
-            listed = listed_under(identity)
+            listed = lists.get(identity)
             if listed is None and identity not in one:
                 one[identity] = value
                 if value is _SEVERAL:

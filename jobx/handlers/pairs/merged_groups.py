@@ -35,7 +35,6 @@ def _collected(blocks: Iterable[Block]) -> list[tuple[Key, list[Value]]]:
     hashes = HashCounts()
     lists: dict[Any, list[Value]] = {}
     names: dict[Any, Key] = {}
-    listed_under = lists.get
     for block in blocks:
         for key, more in block.items():
             kind = type(key)
@@ -44,7 +43,7 @@ def _collected(blocks: Iterable[Block]) -> list[tuple[Key, list[Value]]]:
                 identity = values.key_identity(key)
                 if identity is not key:
                     names.setdefault(identity, key)
-            listed = listed_under(identity)
+            listed = lists.get(identity)
             if listed is not None:
                 listed += more
                 continue

@@ -53,11 +53,11 @@ class Arguments:
         Raises:
             Misuse: There are more arguments than one, or none.
         """
-        if len(self._fields) != 1:
-            reason = f"handler(key, value) takes one argument, not {len(self._fields)}"
-            raise Misuse("arguments", reason)
-        (pair,) = self._fields.items()
-        return pair
+        if len(self._fields) == 1:
+            for key, value in self._fields.items():
+                return key, value
+        reason = f"handler(key, value) takes one argument, not {len(self._fields)}"
+        raise Misuse("arguments", reason)
 
     def __repr__(self) -> str:
         return f"Arguments({self._fields!r})"

@@ -74,6 +74,7 @@ def test_what_each_stage_of_each_mapper_yields_is_kept(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     ("mapper", "fields"),
     [(SLOW, {"data_bytes": 0}), (QUICK, {})],
@@ -89,20 +90,14 @@ def test_nothing_is_kept_unasked_or_of_quick_batches(
     assert blobs(tmp_path) == []
 
 
-class Noted:
-    """Stands for an invocation."""
-
-    vertex = 11
-    attempt = 2
-
-
 def batch_of(folder: Path) -> KeptStages:
     """Return a batch in which vertex 11 was slow, after ten quick ones."""
     groups = Groups(RunWriter(str(folder), "x", 1 << 20), 1 << 20)
     groups.fill(iter([("a", 1)]))
     work = frames.map_(folder, [[0, 0]] * 11, data_bytes=ROOM).work
     kept = KeptStages(cast("MapWork", work), str(folder), "s", began=0)
-    kept.note(cast("Invocation", Noted()), "mapper", groups, started=0, now=QUICK_NS)
+    noted = Invocation(frames.REQUEST, "s", 11, 2, output_bytes=10)
+    kept.note(noted, "mapper", groups, started=0, now=QUICK_NS)
     return kept
 
 
