@@ -191,7 +191,7 @@ class RequestSettings(Section, frozen=True, kw_only=True):
     #: How long a finished request and its blobs are kept.
     retention_s: PositiveFloat = 86_400.0
     #: Open children of one mapper.
-    window: Count = 4000
+    window: Count = 8000
     #: Mappers of one request in all; 0 means no limit.
     max_invocations: CountOrNone = 10_000_000
     #: Bytes that the invocations of one request pass on in all, packed; 0 means no limit.

@@ -170,7 +170,13 @@ class _VertexWork(Work, frozen=True, kw_only=True):
 
 
 class PullWork(_VertexWork, frozen=True, kw_only=True, tag="pull"):
-    """The next chunk of a suspended mapper."""
+    """The next chunks of a suspended mapper.
+
+    Attributes:
+        chunks: Most of them.
+    """
+
+    chunks: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
 
 
 class CombineWork(_VertexWork, frozen=True, kw_only=True, tag="combine"):

@@ -166,6 +166,10 @@ class Drain(Perishable, frozen=True):
     """Stop starting work; running work may end."""
 
 
+class GoOn(Perishable, frozen=True):
+    """A coordinator has more to decide, once what it has sent before this is under way."""
+
+
 class MoreRoom(Perishable, frozen=True):
     """Requests of a workflow may use more executors than before, on other nodes."""
 

@@ -27,7 +27,7 @@ from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.executors.rebalancing import Away
 from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Executors, Services
-from jobx.actors.request.decisions import RunMappers
+from jobx.actors.request.decisions import PullMapper, RunMappers
 from jobx.actors.request.events import Accepted, Mapped
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import ROOT
@@ -113,7 +113,7 @@ class Stage:
         """Ask a suspended mapper for more; return the ticket."""
         builder, _ = self.builder(["map", 9])
         builder._state.tree.branch(vertex, builder._state.tree.chunks[1])
-        pull = builder.pull(next(self.tickets), vertex)
+        pull = builder.pull(next(self.tickets), PullMapper(vertex, 1))
         self.executors.pull(pull, owner)
         return pull.ticket
 

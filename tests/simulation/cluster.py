@@ -59,7 +59,7 @@ LEASE_S: Final = 5.0
 DRAIN_S: Final = 1.0
 _NODES: Final = "nodes/"
 _LIMITS: Final = RequestSettings(
-    window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=100
+    window=2002, time_limit_s=100_000.0, lost_attempts=50, node_deaths=100
 )
 
 

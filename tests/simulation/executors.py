@@ -227,13 +227,16 @@ class SimulatedExecutors:
             self.kept.pop((pull.key, pull.work.vertex), None)
             self._crash(pull, owner)
             return
-        entry = self.kept.get((pull.key, pull.work.vertex))
-        if entry is None or entry[0] != owner:
+        segments: list[Any] = []
+        for _ in range(self.rng.randint(1, pull.work.chunks)):
+            entry = self.kept.get((pull.key, pull.work.vertex))
+            if entry is not None and entry[0] == owner:
+                found = self._mapped(pull.key, owner, pull.work.vertex, entry[1], entry[2])
+                segments.append(found)
+        if not segments:
             failure = {"kind": "lost", "type": "MapperLost", "message": "simulated"}
-            segment = ["failed", pull.work.vertex, failure, 1, {}]
-        else:
-            segment = self._mapped(pull.key, owner, pull.work.vertex, entry[1], entry[2])
-        self._deliver(owner, Ran(pull.ticket, frames.read([segment]), "sim"))
+            segments = [["failed", pull.work.vertex, failure, 1, {}]]
+        self._deliver(owner, Ran(pull.ticket, frames.read(segments), "sim"))
 
     def _reduce(self, work: ReduceWork) -> list[Any]:
         if work.attempt == 1 and self.rng.random() < self.faults.later:

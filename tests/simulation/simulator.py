@@ -194,7 +194,10 @@ class Simulation:
         turn = 0 if self._is_unsure else self._incarnation % len(NODES)
         node_id = self.node_id = NODES[turn]
         limits = RequestSettings(
-            window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=self.node_deaths
+            window=(1001, 3001)[self._incarnation % 2],
+            time_limit_s=100_000.0,
+            lost_attempts=50,
+            node_deaths=self.node_deaths,
         )
         settings = Settings(requests=limits)
         self.executors = SimulatedExecutors(

@@ -34,6 +34,7 @@ from jobx.actors.messages import (
     Ended,
     Explain,
     Explained,
+    GoOn,
     Lost,
     MoreRoom,
     Opened,
@@ -252,8 +253,8 @@ class Coordinator(LoopActor):
     def _drain(self, _message: Drain, _: ActorAddress) -> None:
         self._phase = "closed"
 
-    def _more_room(self, _message: MoreRoom, _: ActorAddress) -> None:
-        """Do nothing: the next decisions see the room."""
+    def _go_on(self, _message: MoreRoom | GoOn, _: ActorAddress) -> None:
+        """Do nothing: the next decisions follow."""
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
         if message.payload == _LOOK:
@@ -308,9 +309,10 @@ class Coordinator(LoopActor):
         elif isinstance(decision, RunReducer):
             self._start(decision, self._frames.reducer(self._ticket(), decision))
         elif isinstance(decision, PullMapper):
-            pull = self._frames.pull(self._ticket(), decision.vertex)
+            pull = self._frames.pull(self._ticket(), decision)
             self._started[pull.ticket] = Started(decision, decision.keeper, self.node.now())
             self.send(decision.keeper, pull)
+            self.send(self.myAddress, GoOn())  # behind the pull, so that no batch is before it
         elif isinstance(decision, Wait):
             self._wait(decision)
         else:
@@ -385,6 +387,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     Describe: Coordinator._describe,
     Explain: Coordinator._explain,
     Drain: Coordinator._drain,
-    MoreRoom: Coordinator._more_room,
+    MoreRoom: Coordinator._go_on,
+    GoOn: Coordinator._go_on,
     WakeupMessage: Coordinator._woken,
 }

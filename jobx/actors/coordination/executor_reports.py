@@ -67,6 +67,7 @@ class ExecutorReports:
         left = notes, where
         excess = request_limits.excess(self._limits, self._state.passed_bytes)
         if isinstance(segment, FailedRun):
+            self._ended(actor, segment.vertex)
             self.attempt_failed(work, segment.vertex, segment.failure, left, segment.stage)
         elif excess is not None:
             self.attempt_failed(work, segment.vertex, excess, left)
@@ -76,6 +77,11 @@ class ExecutorReports:
             self._mapped(work, actor, segment, notes, where)
         elif isinstance(segment, Reduced):
             self._reduced(work, segment, notes, where)
+
+    def _ended(self, actor: ActorAddress, vertex: int) -> None:
+        """Ask a mapper for nothing more that an earlier segment of its answer left suspended."""
+        if self._state.ready.suspended.get(vertex) == actor:
+            del self._state.ready.suspended[vertex]
 
     def give_back(self, work: Dispatch, start: int, stop: int) -> None:
         """Make invocations of a batch that got no result ready again."""
@@ -177,6 +183,8 @@ class ExecutorReports:
             return
         if more:
             self._state.ready.suspended[vertex] = actor
+        else:
+            self._ended(actor, vertex)
         now = self._journal.now_at()
         if isinstance(work, RunMappers):
             self._count_wait(chunk, vertex, 1, where[1], now)

@@ -10,6 +10,7 @@ from jobx.actors.ports import Services
 from jobx.actors.request.decisions import (
     BATCH_LIMIT_S,
     CHUNK_PAIRS,
+    PullMapper,
     RunMappers,
     RunReducer,
 )
@@ -92,11 +93,12 @@ class FrameBuilder:
         )
         return Run(ticket, self._key, work, (reducer.required_capability,))
 
-    def pull(self, ticket: int, vertex: int) -> Pull:
-        """Return the work frame that pulls the next chunk of a suspended mapper."""
+    def pull(self, ticket: int, decision: PullMapper) -> Pull:
+        """Return the work frame that pulls the next chunks of a suspended mapper."""
+        vertex, chunks = decision.vertex, decision.chunks
         step = self._state.tree.branches[vertex].step
         common = self._common(step, self._state.plan.steps[step].mapper)
-        return Pull(ticket, self._key, PullWork(**common, vertex=vertex))
+        return Pull(ticket, self._key, PullWork(**common, vertex=vertex, chunks=chunks))
 
     def _common(self, step: str, ref: HandlerRef) -> dict[str, Any]:
         return {

@@ -41,28 +41,37 @@ def fault_in(work: Work, segments: Sequence[Segment], *, is_recalled: bool) -> s
     """Return what is wrong with an answer to work; None if it fits.
 
     Together its segments are of each vertex once, in order: one that is left out would be waited
-    for in vain. Without segments, it is to a reducer that was recalled. The values that authors
-    left in notes are not looked at; ``segments.read_notes`` finds damage.
+    for in vain. Of a mapper that is pulled there may be as many as were asked for. Without
+    segments, it is to a reducer that was recalled. The values that authors left in notes are not
+    looked at; ``segments.read_notes`` finds damage.
     """
     vertices = work.vertices
     if not segments and is_recalled and isinstance(work, ReduceWork):
         return None
-    due, kept = vertices.start, -1
+    due, kept, is_pull = vertices.start, -1, isinstance(work, PullWork)
     for segment in segments:
         count = segment.count if isinstance(segment, Returned | Unstarted) else 1
-        # A mapper whose output was kept comes before its reducer that failed.
-        start = kept if segment.vertex == kept and isinstance(segment, FailedRun) else due
+        may_follow = segment.vertex == kept and (is_pull or isinstance(segment, FailedRun))
+        start = kept if may_follow else due
         reason = _fault(work, segment, range(segment.vertex, segment.vertex + count))
         if reason is None and (segment.vertex != start or not 0 < count <= vertices.stop - start):
             reason = f"{count} of it, where vertices {due} to {vertices.stop - 1} are left"
         if reason is not None:
             return f"{type(segment).__name__} of vertex {segment.vertex}: {reason}"
-        due, kept = start + count, _kept_by(work, segment)
+        due, kept = start + count, _to_follow(work, segment)
+    if isinstance(work, PullWork) and len(segments) > work.chunks:
+        return f"{len(segments)} chunks instead of {work.chunks}"
     return None if due == vertices.stop else f"nothing of vertices {due} to {vertices.stop - 1}"
 
 
-def _kept_by(work: Work, segment: Segment) -> int:
-    """Return the vertex of a mapper whose reducer may follow as failed; -1 if that is none."""
+def _to_follow(work: Work, segment: Segment) -> int:
+    """Return the vertex of which there may be another segment; -1 if there is none.
+
+    A mapper that is pulled may have several chunks. One whose output was kept comes before its
+    reducer that failed.
+    """
+    if isinstance(work, PullWork):
+        return segment.vertex if isinstance(segment, MappedChunk) and segment.more else -1
     keeps = isinstance(work, MapWork) and work.keeps
     return segment.vertex if keeps and isinstance(segment, Returned) and not segment.reduced else -1
 

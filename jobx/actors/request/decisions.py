@@ -19,6 +19,8 @@ from jobx.payload import Payload, cut
 
 #: Largest number of pairs of one mapped chunk, and of invocations of one batch.
 CHUNK_PAIRS: Final = 1000
+#: Most chunks that a mapper is asked for at once.
+MAX_CHUNKS: Final = 8
 #: Largest size of the arguments of one batch.
 BATCH_BYTES: Final = 256 << 10
 #: A reduction by key of more input than this is partitioned and runs in parallel.
@@ -38,11 +40,12 @@ class RunMappers(Struct, frozen=True):
 
 
 class PullMapper(Struct, frozen=True):
-    """Ask a suspended mapper, in its attempt ``attempt``, for its next chunk."""
+    """Ask a suspended mapper, in its attempt ``attempt``, for its next chunks."""
 
     vertex: int
     attempt: int
     keeper: Any = None
+    chunks: int = 1
 
 
 class RunReducer(Struct, frozen=True):
@@ -104,7 +107,7 @@ def decide(
     is_asking: bool = False,
     kind: Kind = HERE,
 ) -> list[Decision]:
-    """Take the next decisions from the state.
+    """Take the next decisions from the state; there may be more behind a PullMapper.
 
     Args:
         state: The state of the request.
@@ -128,8 +131,9 @@ def decide(
         work = _next(state, batches, window, kind)
         if work is None:
             break
-        batches.is_asking |= isinstance(work, PullMapper)
         decisions.append(work)
+        if isinstance(work, PullMapper):
+            break  # its keeper is to be asked before it gets a batch
     return decisions
 
 
@@ -177,8 +181,9 @@ def _next(state: RequestState, batches: _Batches, window: int, kind: Kind) -> Di
     if kind == HERE and state.ready.suspended:
         asked = state.ready.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
         if asked is not None:
-            vertex, keeper = asked
-            return PullMapper(vertex, state.attempt((vertex, MAPPER)).number, keeper)
+            vertex, keeper, chunks = asked
+            attempt = state.attempt((vertex, MAPPER)).number
+            return PullMapper(vertex, attempt, keeper, min(chunks, MAX_CHUNKS))
     taken = state.ready.take_range(batches.fitting, kind)
     return RunMappers(*taken) if taken else None
 

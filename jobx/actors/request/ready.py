@@ -100,14 +100,18 @@ class Ready:
                 return vertex, partition
         return None
 
-    def take_pull(self, window: int, chunk_pairs: int) -> tuple[int, Any] | None:
-        """Take a mapper that has more to yield and room for it in its window, and its keeper."""
+    def take_pull(self, window: int, chunk_pairs: int) -> tuple[int, Any, int] | None:
+        """Take a mapper that has more to yield and room for it in its window.
+
+        Returns the mapper, its keeper, and for how many chunks there is room.
+        """
         for vertex, keeper in self.suspended.items():
             branch = self._tree.branches[vertex]
             # What an earlier attempt yielded is open already, and may wait for being yielded again.
-            if branch.earlier or branch.open + chunk_pairs <= window:
+            chunks = 1 if branch.earlier else (window - branch.open) // chunk_pairs
+            if chunks > 0:
                 del self.suspended[vertex]
-                return vertex, keeper
+                return vertex, keeper, chunks
         return None
 
     def add_chunk(self, chunk: Chunk) -> None:

@@ -32,6 +32,8 @@ from jobx.segments import NO_NOTES, Combined, FailedRun, MappedChunk, Reduced, S
 from jobx.work import CombineWork, MapWork, PullWork, ReduceWork, Work, WorkFrame
 
 _NO_YIELD: Final = object()
+#: A mapper that is pulled begins no other chunk after this, since its children can run meanwhile.
+_PULL_NS: Final = 20_000_000
 
 
 def run(state: ExecutorState, frame: WorkFrame) -> list[Segment]:
@@ -185,16 +187,22 @@ def _settle(trip: Trip, chunk: _Chunk) -> None:
 
 
 def _pull(trip: Trip, work: PullWork) -> None:
-    mapper = trip.state.suspended.pop((work.request.id, work.vertex), None)
+    suspended, owner = trip.state.suspended, (work.request.id, work.vertex)
+    mapper = suspended.get(owner)
     if mapper is None:
         message = "the mapper is not suspended in this executor"
         lost = Failure(kind="lost", type="Lost", message=message, step_name=work.step)
         trip.segments.add(FailedRun(work.vertex, lost))
         return
-    started = trip.begin(work.vertex) or now()  # a recall is not for a suspended mapper
-    chunk = trip.guard(started, mapper.invocation, _next_chunk, mapper, spent_s=mapper.spent_s)
-    if chunk is not None:
-        _settle(trip, chunk)
+    began = started = trip.begin(work.vertex) or now()  # a recall is not for a suspended mapper
+    for _ in range(work.chunks):
+        suspended.pop(owner, None)  # until it is known to have more
+        chunk = trip.guard(started, mapper.invocation, _next_chunk, mapper, spent_s=mapper.spent_s)
+        started = now()
+        if chunk is not None:
+            _settle(trip, chunk)
+        if chunk is None or not mapper.more or started - began > _PULL_NS:
+            return
 
 
 def _combine(trip: Trip, work: CombineWork) -> None:

@@ -103,6 +103,24 @@ def test_a_reduction_of_an_older_input_changes_nothing(desk: Desk) -> None:
     assert desk.hear(RunReducer(0, 0, 1, 7, ()), "reduced", 0, 0, [], 7, {}) == []
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        ("mapped", 0, "s", chunk_wire(1), "e", False, 9, {}),
+        ("failed", 0, failed_fields("author"), 1, {}),
+    ],
+    ids=["yielded all", "failed"],
+)
+def test_a_mapper_that_ends_with_the_last_of_several_chunks_is_asked_no_more(
+    desk: Desk, last: tuple[Any, ...]
+) -> None:
+    desk.hear(desk.root, "mapped", 0, "s", chunk_wire(2), "d", True, 9, {})
+    pull = desk.pull()
+    desk.hear(pull, "mapped", 0, "s", chunk_wire(2), "f", True, 9, {})
+    desk.hear(pull, *last)
+    assert desk.state.ready.suspended == {}
+
+
 def test_what_was_not_started_is_ready_again(desk: Desk) -> None:
     work = desk.children(CHUNK)
     assert desk.hear(work, "unstarted", 2, 2) == []

@@ -9,7 +9,7 @@ import pytest
 from jobx import model, values
 from jobx.actors.coordination.work_frames import HELD_BYTES, SMALL_BYTES, FrameBuilder
 from jobx.actors.ports import Services
-from jobx.actors.request.decisions import CHUNK_PAIRS, RunMappers, RunReducer
+from jobx.actors.request.decisions import CHUNK_PAIRS, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Mapped
 from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import ROOT
@@ -134,8 +134,8 @@ def test_only_attempts_beyond_the_first_are_told(desk: Desk) -> None:
 
 
 def test_a_pull_names_the_mapper_that_is_kept(desk: Desk) -> None:
-    pull = desk.frames.pull(3, ROOT)
-    assert (pull.ticket, pull.work.vertex) == (3, ROOT)
+    pull = desk.frames.pull(3, PullMapper(ROOT, 1, chunks=2))
+    assert (pull.ticket, pull.work.vertex, pull.work.chunks) == (3, ROOT, 2)
     assert (pull.work.step, pull.work.time_limit_s) == ("plain", 60.0)
 
 

@@ -71,6 +71,31 @@ def test_answer_that_fits_has_no_fault(work: AnyWork, segment: tuple[Any, ...]) 
     assert fault_of(work, segment) is None
 
 
+def chunk_of(vertex: int, *, more: bool) -> tuple[Any, ...]:
+    return ("mapped", vertex, "s", CHUNK, "d", more, 1, {})
+
+
+@pytest.mark.parametrize("last", [chunk_of(1, more=True), ("failed", 1, FAILURE, 1, {})], ids=str)
+def test_a_pull_may_bring_as_many_chunks_as_it_asks_for(last: tuple[Any, ...]) -> None:
+    first = chunk_of(1, more=True)
+    assert fault(pull_work(chunks=3), first, first, last) is None
+    assert fault(pull_work(chunks=2), first, first, last) is not None
+
+
+@pytest.mark.parametrize(
+    ("work", "answered"),
+    [
+        (pull_work(chunks=3), [chunk_of(1, more=False), chunk_of(1, more=True)]),
+        (pull_work(chunks=3), [chunk_of(1, more=True), chunk_of(2, more=True)]),
+        (pull_work(chunks=3), [("failed", 1, FAILURE, 1, {}), chunk_of(1, more=True)]),
+        (map_work(1, 1), [chunk_of(1, more=True), chunk_of(1, more=True)]),
+    ],
+    ids=["behind the last", "of another", "behind a failure", "of a batch"],
+)
+def test_chunks_that_cannot_follow_are_a_fault(work: AnyWork, answered: list[Any]) -> None:
+    assert fault(work, *answered) is not None
+
+
 @pytest.mark.parametrize(
     "notes",
     [

@@ -132,6 +132,7 @@ class Driver:
         self.at_work: list[Dispatch] = []
         self.waiting: list[Target] = []
         self.rest: dict[int, list[Node]] = {}
+        self.window = self.luck.choice((1000, 3000))
 
     def apply(self, event: Event) -> None:
         self.log.append(event)
@@ -153,7 +154,7 @@ class Driver:
 
     def turn(self) -> None:
         """Start what may be started, then end one thing."""
-        for decision in decide(self.state, self.pace, room=4, slots=2, window=1000):
+        for decision in decide(self.state, self.pace, room=4, slots=2, window=self.window):
             if isinstance(decision, Finish):
                 self.apply(Finished(0.0, decision.state, decision.failure, decision.result))
                 return
@@ -186,7 +187,9 @@ class Driver:
 
     def _end(self, work: Dispatch) -> None:
         if isinstance(work, PullMapper):
-            self._yield_chunk(chunk_of(self.state, work), work.vertex)
+            for number in range(self.luck.randint(1, work.chunks)):
+                if number == 0 or self.rest[work.vertex]:
+                    self._yield_chunk(chunk_of(self.state, work), work.vertex)
         elif isinstance(work, RunReducer):
             self._reduce(work)
         elif self._lacks(work.chunk.payload):

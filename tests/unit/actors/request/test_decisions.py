@@ -9,6 +9,7 @@ from jobx.actors.request.decisions import (
     BATCH_BYTES,
     BATCH_S,
     CHUNK_PAIRS,
+    MAX_CHUNKS,
     Finish,
     Pace,
     PullMapper,
@@ -88,8 +89,29 @@ def test_reductions_come_first_then_pulls_then_new_mappers(state: RequestState) 
     state.apply(done(1, 1, outcome="combined", body=b"x"))
     state.apply(mapped(2, 4, 1, chunk=1))
     state.ready.suspended[2] = None
-    kinds = [type(decision) for decision in _decide(state, 3)]
-    assert kinds == [RunReducer, PullMapper, RunMappers]
+    kinds = [type(decision) for _ in range(2) for decision in _decide(state, 2)]
+    assert kinds == [RunReducer, PullMapper, RunMappers, RunMappers]
+
+
+def test_nothing_is_started_before_a_pull_is_under_way(state: RequestState) -> None:
+    _decide(state)
+    state.apply(mapped(ROOT, 1, 10))
+    state.ready.suspended[ROOT] = None
+    assert [type(decision) for decision in _decide(state)] == [PullMapper]
+
+
+@pytest.mark.parametrize(
+    ("window", "chunks"), [(2001, 1), (3000, 1), (3001, 2), (1_000_000, MAX_CHUNKS)]
+)
+def test_a_mapper_is_asked_for_what_its_window_has_room_for(
+    state: RequestState, window: int, chunks: int
+) -> None:
+    _decide(state)
+    state.apply(mapped(ROOT, 1, 1001))
+    state.ready.suspended[ROOT] = None
+    (pull,) = decide(state, Pace(), room=1, slots=2, window=window)
+    assert isinstance(pull, PullMapper)
+    assert pull.chunks == chunks
 
 
 def test_a_reduction_is_told_its_input(state: RequestState) -> None:
@@ -203,8 +225,8 @@ def test_siblings_are_not_shared_out_where_their_mapper_is_asked_for_more_first(
     _decide(state)
     state.apply(mapped(ROOT, 1, 10))
     state.ready.suspended[ROOT] = None
-    asked, batch = _decide(state)
-    assert isinstance(asked, PullMapper)
+    assert [type(one) for one in _decide(state)] == [PullMapper]
+    (batch,) = decide(state, Pace(), room=9, slots=2, window=4000, is_asking=True)
     assert isinstance(batch, RunMappers)
     assert batch.count == 10
 

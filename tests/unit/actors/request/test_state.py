@@ -131,8 +131,17 @@ def test_a_mapper_is_pulled_only_while_its_window_has_room_for_a_chunk(
     state.ready.suspended[ROOT] = KEEPER
     assert state.ready.take_pull(window=5, chunk_pairs=2) is None
     state.apply(done(1, 1))
-    assert state.ready.take_pull(window=5, chunk_pairs=2) == (ROOT, KEEPER)
+    assert state.ready.take_pull(window=5, chunk_pairs=2) == (ROOT, KEEPER, 1)
     assert state.ready.take_pull(window=5, chunk_pairs=2) is None
+
+
+@pytest.mark.parametrize(("window", "chunks"), [(6, 1), (7, 1), (8, 2), (11, 3)])
+def test_a_mapper_is_pulled_for_as_many_chunks_as_its_window_has_room_for(
+    state: RequestState, window: int, chunks: int
+) -> None:
+    state.apply(mapped(ROOT, 1, 4))
+    state.ready.suspended[ROOT] = KEEPER
+    assert state.ready.take_pull(window, chunk_pairs=2) == (ROOT, KEEPER, chunks)
 
 
 def test_a_mapper_whose_window_is_full_does_not_stop_the_next(parent: RequestState) -> None:
@@ -140,7 +149,7 @@ def test_a_mapper_whose_window_is_full_does_not_stop_the_next(parent: RequestSta
     parent.apply(mapped(1, 5, 4, chunk=1))
     parent.apply(mapped(2, 9, 1, chunk=1))
     parent.ready.suspended.update({1: KEEPER, 2: KEEPER})
-    assert parent.ready.take_pull(window=3, chunk_pairs=2) == (2, KEEPER)
+    assert parent.ready.take_pull(window=3, chunk_pairs=2) == (2, KEEPER, 1)
 
 
 def test_a_window_full_of_what_an_earlier_attempt_yielded_does_not_stop_the_new_one(
@@ -151,7 +160,7 @@ def test_a_window_full_of_what_an_earlier_attempt_yielded_does_not_stop_the_new_
     state.apply(retried(ROOT, ROOT))
     state.apply(mapped(ROOT, 1, 2, digest="a"))
     state.ready.suspended[ROOT] = KEEPER
-    assert state.ready.take_pull(window=4, chunk_pairs=2) == (ROOT, KEEPER)
+    assert state.ready.take_pull(window=4, chunk_pairs=2) == (ROOT, KEEPER, 1)
 
 
 def test_a_reduction_that_was_taken_is_not_ready_until_it_is_given_back(

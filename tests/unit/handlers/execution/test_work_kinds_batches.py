@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobx.errors import StoreFull
+from jobx.handlers.execution import work_kinds
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.execution.suspended import MAX_SUSPENDED
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -71,6 +72,48 @@ def test_kept_mappers_take_turns_each_with_its_own_session(tmp_path: Path) -> No
         last[vertex] = segment[7]
     assert last[2][2] == {"output": "b 0\nb 1\nb 2\n", "session": dict.fromkeys("012", "b")}
     assert last[1][1] == {"output": "a 0\na 1\na 2\n", "session": dict.fromkeys("012", "a")}
+
+
+def pulled(tmp_path: Path, source: str, chunks: int) -> tuple[ExecutorState, list[Any]]:
+    """Return what a pull brings that asks a mapper for so many chunks of two pairs more."""
+    state = frames.state(tmp_path, mapper(source))
+    run(state, tmp_path, [1, 1], chunk_pairs=2)
+    return state, frames.run(state, frames.work("pull", tmp_path, vertex=1, chunks=chunks))
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize(("chunks", "brought"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_a_pull_brings_the_next_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: int, brought: int
+) -> None:
+    monkeypatch.setattr(work_kinds, "_PULL_NS", 1 << 62)
+    state, segments = pulled(tmp_path, "yield Map('t')\nfor n in range(7): yield n, n", chunks)
+    items = [frames.children(segment[3], tmp_path) for segment in segments]
+    assert [item for listed in items for item in listed] == [[n, n] for n in range(2, 7)][
+        : 2 * chunks
+    ]
+    assert len(segments) == brought
+    assert bool(state.suspended) is (chunks < 3)
+
+
+@pytest.mark.interpreted
+def test_a_pull_that_takes_long_brings_one_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_kinds, "_PULL_NS", -1)
+    _, segments = pulled(tmp_path, "yield Map('t')\nfor n in range(7): yield n, n", 3)
+    assert len(segments) == 1
+
+
+@pytest.mark.interpreted
+def test_a_mapper_that_fails_in_a_pull_leaves_what_it_yielded_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_kinds, "_PULL_NS", 1 << 62)
+    source = "yield Map('t')\nfor n in range(5): yield n, n\nraise ValueError"
+    state, segments = pulled(tmp_path, source, 3)
+    assert kinds(segments) == [["mapped", 1], ["failed", 1]]
+    assert not state.suspended
 
 
 def test_a_mapper_that_is_not_kept_is_lost(tmp_path: Path) -> None:
