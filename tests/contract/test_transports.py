@@ -12,9 +12,10 @@ import pytest
 
 from jobx.actors.bridge.envelope import MAX_DATAGRAM_BYTES
 from jobx.actors.bridge.nsq import clearing
+from jobx.actors.bridge.nsq.clients import Publisher, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.nsq.transport import NsqTransport, server_of
-from jobx.actors.bridge.transport import Lane, Transport
+from jobx.actors.bridge.transport import Lane, Transport, topic_of
 from jobx.actors.runtime.scheduler import LoopScheduler
 from tests.support import nsq
 from tests.support.memory_transport import MemoryNetwork, MemoryTransport
@@ -215,6 +216,77 @@ def test_queues_of_a_node_that_is_back_stay(
         a.reach({"a": server.address, "b": server.address})
         a.send(Lane("b", "w"), b"hello")
         await inbox.waits_for(b"hello")
+
+    asyncio.run(over_nsq(test, server))
+
+
+class Earlier:
+    """Node b of an earlier version: names of queues had no ending."""
+
+    def __init__(self, a: Any, server: nsq.Nsqd) -> None:
+        there, self._prefix = server_of("bridge.nsqd", server.address), a._prefix
+        self.got: list[bytes] = []
+        topic = topic_of(self._prefix, "w", "b", "")
+        self._subscriber = Subscriber(there, Access(), topic, self.got.append)
+        self._publisher = Publisher(there, Access())
+
+    def send(self, lane: Lane, datagram: bytes) -> None:
+        topic = topic_of(self._prefix, lane.workflow, lane.peer, "")
+        self._publisher.publish(topic, datagram)
+
+    def close(self) -> None:
+        self._subscriber.close()
+        self._publisher.close()
+
+
+@pytest.mark.parametrize("is_known_first", [True, False])
+def test_a_node_and_one_of_an_earlier_version_hear_each_other(
+    server: nsq.Nsqd, *, is_known_first: bool
+) -> None:
+    async def test(open_one: Open) -> None:
+        a: Any = open_one("a")
+        b: Any = Earlier(a, server)
+        inbox = Inbox(a, *[] if is_known_first else ["w"])
+        a.reach({"a": server.address, "b": server.address}, earlier=["b"])
+        if is_known_first:
+            a.listen("w", lambda name, body: inbox.got.append((name, body)))
+
+        def is_heard() -> bool:
+            a.send(Lane("b", "w"), b"hello")
+            return b"hello" in b.got
+
+        await inbox.hears(b, Lane("a", "w"))
+        await eventually_soon(is_heard)
+        b.close()
+
+    asyncio.run(over_nsq(test, server))
+
+
+def test_a_node_that_is_back_in_a_later_version_is_sent_to_by_its_new_names(
+    server: nsq.Nsqd,
+) -> None:
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        peers = {"a": server.address, "b": server.address}
+        a.reach(peers, earlier=["b"])
+        a.send(Lane("b", "w"), b"to the earlier one")
+        a.reach(peers)
+        await Inbox(b, "w").hears(a, Lane("b", "w"))
+
+    asyncio.run(over_nsq(test, server))
+
+
+def test_queues_for_earlier_versions_are_left_with_the_last_of_them(server: nsq.Nsqd) -> None:
+    async def test(open_one: Open) -> None:
+        a: Any = open_one("a")
+        a.listen("w", lambda *_: None)
+        for earlier in (["b"], ["b"], []):
+            a.reach({"b": server.address}, earlier=earlier)
+            await eventually_soon(lambda: a.is_ready)
+            assert len(a._subscribers) == 1 + len(earlier)
+        a.reach({"b": server.address}, earlier=["b"])
+        a.leave("w")
+        assert not a._subscribers
 
     asyncio.run(over_nsq(test, server))
 

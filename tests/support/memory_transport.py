@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from jobx.actors.bridge.transport import Lane, Receive
 from jobx.actors.runtime.scheduler import Scheduler
@@ -55,7 +55,7 @@ class MemoryTransport:
         self._network = network
         self._node = node
 
-    def reach(self, peers: Mapping[str, str]) -> None:
+    def reach(self, peers: Mapping[str, str], earlier: Collection[str] = ()) -> None:
         """Do nothing: the network knows all nodes."""
 
     def is_reached(self, peer: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 #: nsqd removes a queue of such a name when its last reader leaves it, and keeps none on disk.
 EPHEMERAL: Final = "#ephemeral"
-#: NSQ's longest name, without that.
-_MAX_NAME: Final = 64 - len(EPHEMERAL)
+#: NSQ's longest name.
+_MAX_NAME: Final = 64
 _DIGEST_BYTES: Final = 16
 
 #: Takes a workflow and a datagram for this node in it.
@@ -29,8 +29,13 @@ class Transport(Protocol):
     On the loop's thread only. No method blocks.
     """
 
-    def reach(self, peers: Mapping[str, str]) -> None:
-        """Set the addresses of the servers that have the queues of all peers, by node id."""
+    def reach(self, peers: Mapping[str, str], earlier: Collection[str] = ()) -> None:
+        """Set who can be reached.
+
+        Args:
+            peers: The addresses of the servers that have the queues of all peers, by node id.
+            earlier: Peers of an earlier version, whose queues and ours for them have other names.
+        """
 
     def is_reached(self, peer: str) -> bool:
         """Whether the server of a peer's queues is connected, or was not needed yet."""
@@ -48,15 +53,21 @@ class Transport(Protocol):
         """Send a datagram, or drop it: when the peer cannot be reached, or too many wait."""
 
 
-def topic_of(prefix: str, workflow: str, node: str) -> str:
+def topic_of(prefix: str, workflow: str, node: str, ending: str = EPHEMERAL) -> str:
     """Return the name of a node's queue for a workflow; different ones have different names.
 
     Names may have dots, so those are doubled: none begins with one. What is too long for NSQ is
-    hashed; names have no capitals.
+    hashed; names have no capitals. For earlier versions they have no ``ending``.
     """
     parts = (part.replace(".", "..") for part in (prefix, workflow, node))
     topic = ".".join(parts)
-    if len(topic) <= _MAX_NAME:
-        return f"{topic}{EPHEMERAL}"
+    longest = _MAX_NAME - len(ending)
+    if len(topic) <= longest:
+        return f"{topic}{ending}"
     digest = hashlib.blake2b(topic.encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"{topic[: _MAX_NAME - len(digest) - 1]}H{digest}{EPHEMERAL}"
+    return f"{topic[: longest - len(digest) - 1]}H{digest}{ending}"
+
+
+def is_ephemeral(topic: str) -> bool:
+    """Whether nsqd removes a queue with its last reader."""
+    return topic.endswith(EPHEMERAL)

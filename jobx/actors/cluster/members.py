@@ -23,6 +23,7 @@ class NodeRecord(Struct, frozen=True):
         capabilities: What it offers.
         slots: Number of its executors.
         version: Its version of JobX.
+        has_ephemeral_queues: Its queues go with it; those of earlier versions have other names.
         is_heir: It adopts requests of lost nodes; those of earlier versions do not.
     """
 
@@ -33,6 +34,7 @@ class NodeRecord(Struct, frozen=True):
     slots: int = 0
     version: str = ""
     is_heir: bool = False
+    has_ephemeral_queues: bool = False
 
     def runs(self, workflow: str) -> bool:
         """Whether the node runs jobs of a workflow."""

@@ -206,4 +206,5 @@ def _record_of(settings: Settings, incarnation: int) -> NodeRecord:
         slots=settings.executor_count,
         version=__version__,
         is_heir=True,
+        has_ephemeral_queues=True,
     )

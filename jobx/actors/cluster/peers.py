@@ -166,7 +166,9 @@ class Peers:
         self._rests_until = {
             lane: until for lane, until in self._rests_until.items() if lane.peer in known
         }
-        self._transport.reach({name: member.record.nsqd for name, member in members.items()})
+        records = {name: member.record for name, member in members.items()}
+        earlier = [name for name, record in records.items() if not record.has_ephemeral_queues]
+        self._transport.reach({name: record.nsqd for name, record in records.items()}, earlier)
         self._connect()
 
     def serve(self, workflows: Iterable[str]) -> None:

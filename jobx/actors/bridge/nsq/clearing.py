@@ -13,8 +13,9 @@ from typing import Final
 
 from nsq import protocol
 
-from jobx.actors.bridge.nsq.clients import CHANNEL, Server
+from jobx.actors.bridge.nsq.clients import Server, channel_of
 from jobx.actors.bridge.nsq.connection import Access, Connection
+from jobx.actors.bridge.transport import is_ephemeral
 
 #: When a queue is removed: nobody who knows that its node has gone sends to it any more.
 CLEAR_S: Final = 5.0
@@ -37,8 +38,8 @@ class Clearing:
         self._is_subscribing = False
 
     def add(self, server: Server, topics: Iterable[str]) -> None:
-        """Remove queues in a while, unless they have a reader."""
-        for topic in topics:
+        """Remove queues in a while, unless they have a reader; nsqd keeps those of other names."""
+        for topic in filter(is_ephemeral, topics):
             self._due.pop((server, topic), None)
             self._due[server, topic] = self._loop.time() + CLEAR_S
         self._wait()
@@ -74,7 +75,7 @@ class Clearing:
 
     def _subscribe(self, connection: Connection, topic: str) -> None:
         self._is_subscribing = True
-        connection.send(protocol.subscribe(topic, CHANNEL))
+        connection.send(protocol.subscribe(topic, channel_of(topic)))
 
     def _answered(self) -> None:
         if self._is_subscribing and self._connection is not None:

@@ -10,10 +10,9 @@ from typing import Any, Final, NamedTuple
 from nsq import protocol
 
 from jobx.actors.bridge.nsq.connection import Access, Connection
-from jobx.actors.bridge.transport import EPHEMERAL
+from jobx.actors.bridge.transport import EPHEMERAL, is_ephemeral
 from jobx.system.backoff import doubled, luck, spread
 
-CHANNEL: Final = f"in{EPHEMERAL}"
 #: Messages that nsqd sends before it gets answers.
 IN_FLIGHT: Final = 500
 #: What a publisher keeps for a slow network; beyond that it drops.
@@ -26,6 +25,11 @@ FINISH_LOOK_S: Final = 0.005
 #: A connection that held for so long is a good one: nsqd refuses some at the second heartbeat only.
 STEADY_S: Final = 2.5
 _LOG: Final = logging.getLogger(__name__)
+
+
+def channel_of(topic: str) -> str:
+    """Return the one channel of a topic, which goes with it."""
+    return f"in{EPHEMERAL}" if is_ephemeral(topic) else "in"
 
 
 def _ignore() -> None:
@@ -139,7 +143,7 @@ class Subscriber(_Client):
         super().__init__(server, access, opened)
 
     def _ready(self, connection: Connection) -> None:
-        connection.send(protocol.subscribe(self._topic, CHANNEL))
+        connection.send(protocol.subscribe(self._topic, channel_of(self._topic)))
         connection.send_rdy(min(IN_FLIGHT, connection.max_rdy_count))
         self._used()
         super()._ready(connection)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Final
 
 from jobx.actors.bridge.nsq.clearing import Clearing
 from jobx.actors.bridge.nsq.clients import Publisher, Server, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
-from jobx.actors.bridge.transport import Lane, Receive, topic_of
+from jobx.actors.bridge.transport import EPHEMERAL, Lane, Receive, topic_of
 from jobx.errors import ConfigError
 
 #: How long the end waits for what was sent last.
@@ -41,9 +42,12 @@ class NsqTransport:
         self._prefix = prefix
         self._server = server
         self._access = access
-        self._subscribers: dict[str, Subscriber] = {}
+        self._receives: dict[str, Receive] = {}
+        #: By workflow, and what their topics end with.
+        self._subscribers: dict[tuple[str, str], Subscriber] = {}
         self._publishers: dict[Server, Publisher] = {}
         self._peers: dict[str, Server] = {}
+        self._earlier: frozenset[str] = frozenset()
         #: Topics of peers that something was sent to, by workflow.
         self._sent: dict[str, dict[str, str]] = {}
         self._clearing = Clearing(access)
@@ -59,9 +63,10 @@ class NsqTransport:
         """Number of datagrams that were not sent."""
         return sum(one.dropped for one in self._publishers.values())
 
-    def reach(self, peers: Mapping[str, str]) -> None:
-        """Set the ``host:port`` of the nsqd's that have the queues of all peers."""
+    def reach(self, peers: Mapping[str, str], earlier: Collection[str] = ()) -> None:
+        """See ``Transport``; addresses are ``host:port`` of nsqd's."""
         before, self._peers = self._peers, {}
+        changed, self._earlier = self._earlier.symmetric_difference(earlier), frozenset(earlier)
         for peer, address in peers.items():
             try:
                 self._peers[peer] = server_of("bridge.nsqd", address)
@@ -71,8 +76,10 @@ class NsqTransport:
         for server in [server for server in self._publishers if server not in wanted]:
             self._publishers.pop(server).close()
         for peer, server in before.items():
-            if self._peers.get(peer) != server:
+            if self._peers.get(peer) != server or peer in changed:
                 self._clearing.add(server, self._sent.pop(peer, {}).values())
+        if changed:
+            self._hear_earlier()
 
     def is_reached(self, peer: str) -> bool:
         """See ``Transport``."""
@@ -81,21 +88,39 @@ class NsqTransport:
 
     def listen(self, workflow: str, receive: Receive) -> None:
         """Take in datagrams for this node in a workflow."""
-        if workflow not in self._subscribers:
-            topic = topic_of(self._prefix, workflow, self._node_id)
-            self._subscribers[workflow] = Subscriber(
+        self._receives.setdefault(workflow, receive)
+        self._take_in(workflow, EPHEMERAL)
+        if self._earlier:
+            self._take_in(workflow, "")
+
+    def _take_in(self, workflow: str, ending: str) -> None:
+        if (workflow, ending) not in self._subscribers:
+            self._subscribers[workflow, ending] = Subscriber(
                 self._server,
                 self._access,
-                topic,
-                lambda body: receive(workflow, body),
+                topic_of(self._prefix, workflow, self._node_id, ending),
+                partial(self._receives[workflow], workflow),
                 self._way_is_open,
             )
 
-    def leave(self, workflow: str) -> None:
-        """See ``Transport``. What peers send before they leave the workflow, too, is removed."""
-        subscriber = self._subscribers.pop(workflow, None)
+    def _hear_earlier(self) -> None:
+        """Take in what peers of earlier versions send, while there are some."""
+        for workflow in self._receives:
+            if self._earlier:
+                self._take_in(workflow, "")
+            else:
+                self._close(workflow, "")
+
+    def _close(self, workflow: str, ending: str) -> None:
+        subscriber = self._subscribers.pop((workflow, ending), None)
         if subscriber is not None:
             subscriber.close()
+
+    def leave(self, workflow: str) -> None:
+        """See ``Transport``. What peers send before they leave the workflow, too, is removed."""
+        self._receives.pop(workflow, None)
+        for ending in (EPHEMERAL, ""):
+            self._close(workflow, ending)
         for topics in self._sent.values():
             topics.pop(workflow, None)
         topic = topic_of(self._prefix, workflow, self._node_id)
@@ -121,7 +146,9 @@ class NsqTransport:
         topics = self._sent.setdefault(lane.peer, {})
         topic = topics.get(lane.workflow)
         if topic is None:
-            topic = topics[lane.workflow] = topic_of(self._prefix, lane.workflow, lane.peer)
+            ending = "" if lane.peer in self._earlier else EPHEMERAL
+            topic = topic_of(self._prefix, lane.workflow, lane.peer, ending)
+            topics[lane.workflow] = topic
         publisher.publish(topic, datagram)
 
     async def finish(self) -> None:

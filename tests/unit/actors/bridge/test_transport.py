@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from nsq.protocol import valid_topic_name
@@ -35,3 +36,15 @@ def test_a_dot_in_a_name_does_not_move_its_end() -> None:
 
 def test_a_long_name_keeps_its_beginning() -> None:
     assert topic_of("jobx", "w" * 63, "n" * 63).startswith("jobx.www")
+
+
+@pytest.mark.parametrize(
+    ("workflow", "topic"),
+    [
+        ("logs", "jobx.logs.n1"),
+        ("w" * 56, f"jobx.{'w' * 56}.n1"),
+        ("w" * 57, f"jobx.{'w' * 26}Haa8e5e978082b6cd27a11c91a4f5d1cd"),
+    ],
+)
+def test_topics_for_earlier_versions_are_named_as_by_those(workflow: str, topic: str) -> None:
+    assert topic_of("jobx", workflow, "n1", "") == topic

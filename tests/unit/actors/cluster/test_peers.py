@@ -6,6 +6,7 @@ import pytest
 
 from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.transport import Lane
+from jobx.actors.cluster.members import Member, NodeRecord
 from jobx.actors.cluster.peers import QUIET_S
 from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES, Away
 from tests.unit.actors.cluster.lending_nodes import Cluster
@@ -135,3 +136,17 @@ def test_a_node_without_executors_and_work_looks_for_nothing() -> None:
     cluster.end("a", cluster.begin("a", 1))
     cluster.run()
     assert cluster.nodes["a"].peers._timer is None
+
+
+def test_nodes_of_earlier_versions_are_reached_by_the_names_of_their_queues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, told = Cluster(), []
+    peers = cluster.nodes["a"].peers
+    monkeypatch.setattr(peers._transport, "reach", lambda *arguments: told.append(arguments))
+    members = {
+        name: Member(NodeRecord(1, "x:1", has_ephemeral_queues=is_later), "t1")
+        for name, is_later in (("a", True), ("b", False), ("c", True))
+    }
+    peers.saw(members)
+    assert told == [({"a": "x:1", "b": "x:1", "c": "x:1"}, ["b"])]
