@@ -55,6 +55,7 @@ class Lifetime:
             incarnation=self.incarnation,
             capabilities=capabilities,
             form=lives.FORM,
+            stopped=last.incarnation if last.is_over else 0,
             died=last.deaths(),
         )
         self._noted = self.clock.note(life)

@@ -201,6 +201,21 @@ def test_what_was_sent_in_a_workflow_that_was_left_is_removed(
     asyncio.run(over_nsq(test, server))
 
 
+def test_what_a_node_sent_in_a_workflow_that_it_leaves_later_is_removed(
+    server: nsq.Nsqd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "CLEAR_S", 0.01)
+
+    async def test(open_one: Open) -> None:
+        a: Any = open_one("a")
+        await sent(a, Lane("b", "w"), server)
+        a.leave("w")
+        await eventually_soon(lambda: not server.topics())
+        assert a._sent == {"b": {}}
+
+    asyncio.run(over_nsq(test, server))
+
+
 def test_queues_of_a_node_that_is_back_stay(
     server: nsq.Nsqd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

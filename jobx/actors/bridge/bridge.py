@@ -155,9 +155,9 @@ class Bridge:
         ends = [end for end in self._ends.values() if end.lane.workflow == workflow]
         if any(end.children or end.hosted for end in ends):
             return False
-        self._transport.leave(workflow)
         for end in ends:
             self._forget(end, "the workflow is gone")
+        self._transport.leave(workflow)
         return True
 
     def _forget(self, end: End, reason: str) -> None:

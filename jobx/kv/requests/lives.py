@@ -38,7 +38,10 @@ class Life(msgspec.Struct, frozen=True):
         is_over: The node was stopped, and did not die.
         form: Of what it writes of requests; see ``FORM``.
         left_at: Since when the node is gone, as far as others know; 0 while it is there.
-        died: The incarnations of lives before this one that ended by a death, the last ones.
+        stopped: The incarnation of the life before this one, if that was over, else 0: what nodes
+            of earlier versions ask instead of the following.
+        died: The incarnations of lives before this one that ended by a death, the last ones; None:
+            an earlier version did not say.
     """
 
     incarnation: int = 0
@@ -49,7 +52,8 @@ class Life(msgspec.Struct, frozen=True):
     is_over: bool = False
     form: int = 0
     left_at: float = 0.0
-    died: tuple[int, ...] = ()
+    stopped: int = 0
+    died: tuple[int, ...] | None = None
 
     def has_lost(self, incarnation: int, *, is_there: bool) -> bool:
         """Whether a life of this node ended by a death.
@@ -65,12 +69,13 @@ class Life(msgspec.Struct, frozen=True):
             return False
         if incarnation == self.incarnation:
             return not (is_there or self.is_over)
-        return incarnation in self.died
+        return incarnation != self.stopped if self.died is None else incarnation in self.died
 
     def deaths(self) -> tuple[int, ...]:
         """Return ``died`` of the life after this one."""
         is_death = self.incarnation and not self.is_over
-        return (*self.died, self.incarnation)[-MOST_DEATHS:] if is_death else self.died
+        died = self.died or ()
+        return (*died, self.incarnation)[-MOST_DEATHS:] if is_death else died
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):

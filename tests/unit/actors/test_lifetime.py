@@ -9,7 +9,7 @@ from jobx.actors.messages import RequestKey
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import lives, request_entity
-from jobx.kv.store import Delete
+from jobx.kv.store import Delete, Put
 from jobx.model import Request
 
 KEY = RequestKey("w", "r1")
@@ -97,6 +97,23 @@ def test_later_lives_tell_others_whether_one_before_them_was_stopped(
     for _ in range(later):
         Lifetime("n", store, tmp_path)
     assert lives.last(store, "n").has_lost(life.incarnation, is_there=True) is not is_told
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_nodes_of_earlier_versions_are_told_whether_the_life_before_was_stopped(
+    store: MemoryStore, tmp_path: Path, *, is_told: bool
+) -> None:
+    life = Lifetime("n", store, tmp_path)
+    if is_told:
+        life.tell_others()
+    Lifetime("n", store, tmp_path)
+    assert lives.last(store, "n").stopped == (life.incarnation if is_told else 0)
+
+
+def test_a_death_in_an_earlier_version_is_remembered(store: MemoryStore, tmp_path: Path) -> None:
+    store.commit([Put(keys.life("n"), b'{"incarnation":7,"form":1,"stopped":6}')])
+    Lifetime("n", store, tmp_path)
+    assert lives.last(store, "n").died == (7,)
 
 
 def test_only_the_last_deaths_are_remembered(store: MemoryStore, tmp_path: Path) -> None:

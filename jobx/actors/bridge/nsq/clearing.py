@@ -58,7 +58,8 @@ class Clearing:
 
     def _begin(self) -> None:
         self._timer = None
-        if not self._due:
+        if not self._due or next(iter(self._due.values())) > self._loop.time():
+            self._wait()  # it has been put off
             return
         server, topic = next(iter(self._due))
         del self._due[server, topic]

@@ -117,14 +117,14 @@ class NsqTransport:
             subscriber.close()
 
     def leave(self, workflow: str) -> None:
-        """See ``Transport``. What peers send before they leave the workflow, too, is removed."""
+        """See ``Transport``. What was sent in it to nodes that have left it before is removed."""
         self._receives.pop(workflow, None)
         for ending in (EPHEMERAL, ""):
             self._close(workflow, ending)
-        for topics in self._sent.values():
-            topics.pop(workflow, None)
-        topic = topic_of(self._prefix, workflow, self._node_id)
-        self._clearing.add(self._server, [topic])
+        self._clearing.add(self._server, [topic_of(self._prefix, workflow, self._node_id)])
+        for peer, topics in self._sent.items():
+            if (topic := topics.pop(workflow, None)) is not None:
+                self._clearing.add(self._peers[peer], [topic])
 
     def when_open(self, opened: Callable[[], None]) -> None:
         """Have something called whenever a connection can be used."""

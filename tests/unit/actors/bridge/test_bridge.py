@@ -417,6 +417,17 @@ def test_a_workflow_that_is_left_has_no_link_and_the_peer_hears_of_it(two: Two) 
     assert (two.a.state.is_up, two.b.state.is_up) == (True, True)
 
 
+def test_nothing_is_sent_in_a_workflow_once_the_transport_has_left_it(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, done = two.a.bridge, list[str]()
+    for name in ("send", "leave"):
+        monkeypatch.setattr(bridge._transport, name, lambda *_, name=name: done.append(name))
+    assert bridge.leave(WORKFLOW)
+    two.run()
+    assert done == ["send", "leave"]
+
+
 @pytest.mark.parametrize("is_back", [False, True])
 def test_a_child_that_is_on_its_way_to_a_node_that_leaves_the_workflow_is_lost(
     two: Two, *, is_back: bool

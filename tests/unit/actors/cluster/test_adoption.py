@@ -92,9 +92,13 @@ def test_a_node_that_was_stopped_has_not_died(b: Survivor) -> None:
         pytest.param(Life(incarnation=9), False, 2, id="it died"),
         pytest.param(Life(incarnation=10, died=(9,)), True, 2, id="it died and is back"),
         pytest.param(Life(incarnation=11, died=(9, 10)), True, 2, id="it died and died again"),
-        pytest.param(Life(incarnation=10), True, 1, id="it was stopped and is back"),
+        pytest.param(Life(incarnation=10, died=()), True, 1, id="it was stopped and is back"),
         pytest.param(Life(incarnation=11, died=(10,)), True, 1, id="it died in another life"),
         pytest.param(Life(), False, 1, id="it is long gone"),
+        pytest.param(Life(incarnation=10), True, 2, id="it is back in an earlier version"),
+        pytest.param(
+            Life(incarnation=10, stopped=9), True, 1, id="it was stopped before an earlier version"
+        ),
     ],
 )
 def test_the_death_of_who_read_a_log_to_adopt_it_counts(
