@@ -33,7 +33,7 @@ from jobx.kv.sqlite.statements import (
     write_coalesced,
 )
 from jobx.kv.store import Chain, ChainStore, CommitOutcome, Entry, Limits
-from jobx.kv.write_batch import coalesce, too_large
+from jobx.kv.write_batch import Coalesced, coalesce, too_large
 from jobx.system.disk import born_private, close_to_others, own_folder
 
 T = TypeVar("T")
@@ -117,18 +117,18 @@ class SqliteStore(ChainStore):
         """See ``Store.commit_many``."""
         together = [write for chain in chains for unit in chain for write in unit]
         coalesced = None if too_large(together, self.limits) else coalesce(together)
-        if coalesced is None:
-            return self._commit_each(chains)
+        if coalesced is not None and self._try_coalesced(coalesced):
+            return [CommitOutcome(len(chain)) for chain in chains]
+        with self._transaction() as writer:
+            return [self._try_chain(writer, chain) for chain in chains]
+
+    def _try_coalesced(self, coalesced: Coalesced) -> bool:
         try:
             with self._transaction() as writer:
                 write_coalesced(writer, coalesced)
         except Collision:
-            return self._commit_each(chains)
-        return [CommitOutcome(len(chain)) for chain in chains]
-
-    def _commit_each(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
-        with self._transaction() as writer:
-            return [self._try_chain(writer, chain) for chain in chains]
+            return False
+        return True
 
     def _try_chain(self, writer: sqlite3.Connection, chain: Chain) -> CommitOutcome:
         for done, unit in enumerate(chain):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from jobx.errors import (
 )
 from jobx.kv.sqlite.errors import translate, translate_commit
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import CommitOutcome, Create, Delete, Put
+from jobx.kv.store import CommitOutcome, Create, Delete, Put, Write
 from tests.support.disks import small_disk
 from tests.support.waiting import eventually
 
@@ -296,6 +297,48 @@ def test_an_error_of_sqlite_becomes_what_a_caller_can_decide_on(
     error.sqlite_errorcode = code
     assert type(translate(error, tmp_path / "store.db")) is opening
     assert type(translate_commit(error, tmp_path / "store.db")) is committing
+
+
+#: A unit, and the step of its commit that SQLite refuses: its code, and its first argument.
+REFUSED = [
+    ([Create("b", b""), Put("a", b"2")], sqlite3.SQLITE_TRANSACTION, "BEGIN"),
+    ([Create("b", b""), Put("a", b"2")], sqlite3.SQLITE_TRANSACTION, "COMMIT"),
+    ([Create("b", b""), Put("a", b"2")], sqlite3.SQLITE_INSERT, "kv"),
+    ([Create("b", b""), Delete("a")], sqlite3.SQLITE_DELETE, "kv"),
+    ([Put("b", b""), Create("a", b"2")], sqlite3.SQLITE_SAVEPOINT, "RELEASE"),
+]
+
+
+@pytest.mark.parametrize(("unit", "step", "argument"), REFUSED)
+def test_a_commit_that_fails_on_its_way_leaves_nothing_and_the_next_is_done(
+    store: SqliteStore, unit: list[Write], step: int, argument: str
+) -> None:
+    store.commit([Put("a", b"1")])
+    with _refusing(store, step, argument), pytest.raises(StoreRefused, match="not authorized"):
+        store.commit(unit)
+    assert keys_of(store) == ["a"]
+    store.commit([Create("b", b"")])
+    assert keys_of(store) == ["a", "b"]
+
+
+def test_an_error_of_units_one_by_one_does_not_come_with_the_try_of_all_at_once(
+    store: SqliteStore,
+) -> None:
+    store.commit([Put("a", b"")])
+    with _refusing(store, sqlite3.SQLITE_SAVEPOINT, "BEGIN"), pytest.raises(StoreRefused) as found:
+        store.commit([Create("a", b"")])
+    assert found.value.__cause__ is not None
+    assert found.value.__cause__.__context__ is None
+
+
+@contextmanager
+def _refusing(store: SqliteStore, step: int, argument: str) -> Iterator[None]:
+    def answer(code: int, first: str | None, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if (code, first) == (step, argument) else sqlite3.SQLITE_OK
+
+    store._writer.set_authorizer(answer)
+    yield
+    store._writer.set_authorizer(None)
 
 
 @pytest.mark.chaos
