@@ -25,6 +25,8 @@ HELD_BYTES: Final = 8 << 20
 #: … for payloads larger than this; beyond four times as much, for all payloads, since the input of
 #: a reducer must fit into one frame.
 SMALL_BYTES: Final = 1 << 10
+#: Inline bytes of chunks beyond which mappers that are pulled must write all of them into blobs.
+CHUNKS_BYTES: Final = 32 << 20
 
 #: Most bytes of what the stages of one batch yield that are kept.
 DATA_BYTES: Final = 8 << 20
@@ -98,6 +100,8 @@ class FrameBuilder:
         vertex, chunks = decision.vertex, decision.chunks
         step = self._state.tree.branches[vertex].step
         common = self._common(step, self._state.plan.steps[step].mapper)
+        if self._state.tree.chunk_bytes > CHUNKS_BYTES:
+            common["inline_bytes"] = 0
         return Pull(ticket, self._key, PullWork(**common, vertex=vertex, chunks=chunks))
 
     def _common(self, step: str, ref: HandlerRef) -> dict[str, Any]:

@@ -195,13 +195,15 @@ def _pull(trip: Trip, work: PullWork) -> None:
         trip.segments.add(FailedRun(work.vertex, lost))
         return
     began = started = trip.begin(work.vertex) or now()  # a recall is not for a suspended mapper
+    segments_bytes = trip.state.limits.segments_bytes
     for _ in range(work.chunks):
         suspended.pop(owner, None)  # until it is known to have more
         chunk = trip.guard(started, mapper.invocation, _next_chunk, mapper, spent_s=mapper.spent_s)
         started = now()
         if chunk is not None:
             _settle(trip, chunk)
-        if chunk is None or not mapper.more or started - began > _PULL_NS:
+        is_over = started - began > _PULL_NS or trip.segments.size_bytes > segments_bytes
+        if chunk is None or not mapper.more or is_over:
             return
 
 

@@ -7,7 +7,12 @@ from typing import Any, cast
 import pytest
 
 from jobx import model, values
-from jobx.actors.coordination.work_frames import HELD_BYTES, SMALL_BYTES, FrameBuilder
+from jobx.actors.coordination.work_frames import (
+    CHUNKS_BYTES,
+    HELD_BYTES,
+    SMALL_BYTES,
+    FrameBuilder,
+)
 from jobx.actors.ports import Services
 from jobx.actors.request.decisions import CHUNK_PAIRS, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Mapped
@@ -137,6 +142,13 @@ def test_a_pull_names_the_mapper_that_is_kept(desk: Desk) -> None:
     pull = desk.frames.pull(3, PullMapper(ROOT, 1, chunks=2))
     assert (pull.ticket, pull.work.vertex, pull.work.chunks) == (3, ROOT, 2)
     assert (pull.work.step, pull.work.time_limit_s) == ("plain", 60.0)
+
+
+def test_a_mapper_that_is_pulled_writes_blobs_once_chunks_hold_much(desk: Desk) -> None:
+    desk.state.tree.chunk_bytes = CHUNKS_BYTES
+    assert desk.frames.pull(3, PullMapper(ROOT, 1)).work.inline_bytes == 5000
+    desk.state.tree.chunk_bytes += 1
+    assert desk.frames.pull(4, PullMapper(ROOT, 1)).work.inline_bytes == 0
 
 
 def test_a_reduction_carries_its_inputs_and_the_session(desk: Desk) -> None:

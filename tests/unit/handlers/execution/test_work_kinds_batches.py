@@ -106,6 +106,18 @@ def test_a_pull_that_takes_long_brings_one_chunk(
 
 
 @pytest.mark.interpreted
+def test_a_pull_ends_with_the_chunk_that_fills_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_kinds, "_PULL_NS", 1 << 62)
+    source = "yield Map('t')\nfor n in range(9): yield n, 'x' * 1000"
+    state = frames.state(tmp_path, mapper(source), segments_bytes=1500)
+    run(state, tmp_path, [1, 1], chunk_pairs=1)
+    segments = frames.run(state, frames.work("pull", tmp_path, vertex=1, chunks=8))
+    assert len(segments) == 2
+
+
+@pytest.mark.interpreted
 def test_a_mapper_that_fails_in_a_pull_leaves_what_it_yielded_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
