@@ -43,6 +43,8 @@ _PLAIN: Final = frozenset({bytes, bool, type(None)})
 _LISTS: Final = frozenset({list, tuple})
 _USUAL: Final = frozenset({str, int, float, bytes, bool, type(None), dict, *_LISTS})
 _USUAL_KEYS: Final = frozenset({str, int, bytes, bool, type(None)})
+#: Items of a level that are looked at together.
+_MOST_ITEMS: Final = 1 << 20
 _SCALARS: Final = (str, int, float, bytes, type(None), decimal.Decimal, datetime.datetime)
 
 
@@ -109,10 +111,11 @@ def check_value(value: Value, depth: int = 0) -> None:
 
 
 def is_sound(value: Value) -> bool:
-    """Return whether something that can be packed is certainly a value; else ask ``check_value``.
+    """Return whether something is certainly a value if it can be packed; else ask ``check_value``.
 
     It takes a few native passes for each level of nesting, where ``check_value`` takes a call for
-    each item. Packing has seen to texts and to integers.
+    each item. Packing sees to texts and to integers. A level of very many items is not looked at:
+    lists that are in several places of others may make it as long as no memory is.
 
     Raises:
         ValueError: Too many keys of a map have the same hash.
@@ -128,6 +131,8 @@ def is_sound(value: Value) -> bool:
         lists = [] if kinds.isdisjoint(_LISTS) else [one for one in level if type(one) in _LISTS]
         if not (maps or lists):
             return True
+        if sum(map(len, maps)) + sum(map(len, lists)) > _MOST_ITEMS:
+            return False
         if not _USUAL_KEYS.issuperset(map(type, chain.from_iterable(maps))):
             return False
         for keys in [one for one in maps if len(one) > key_hashes.MAX_EQUAL]:

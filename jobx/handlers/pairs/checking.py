@@ -24,8 +24,10 @@ SHORT: Final = 128
 SMALL_INT: Final = 1 << 60
 #: Types of values that may be large and are packed as one piece.
 TEXTS: Final = frozenset({str, bytes})
-#: Values that are packed in less are checked item by item.
-_FEW_BYTES: Final = 1 << 10
+#: Lists and maps with so many members, and so many levels, are checked item by item.
+_FEW: Final = 8
+_FEW_LEVELS: Final = 2
+_CONTAINERS: Final = frozenset({list, tuple, dict})
 _NOTHING: Final[Iterator[object]] = iter(())
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 
@@ -43,15 +45,28 @@ def snapshot(value: Value) -> Value:
 
 
 def _packed(value: Value) -> bytes:
-    """Return a value packed, after all checks; raises as ``snapshot``."""
+    """Return a value packed, after all checks; raises as ``snapshot``.
+
+    Nothing is packed before a look at it: of a list in itself msgpack writes 511 copies.
+    """
+    if _are_few(value) or not values.is_sound(value):
+        values.check_value(value)
+        return values.pack(value)
     try:
-        packed = values.pack(value)
-    except InvalidInput:
+        return values.packer()(value)
+    except ValueError:
         values.check_value(value)  # which says what is wrong
         raise
-    if len(packed) < _FEW_BYTES or not values.is_sound(value):
-        values.check_value(value)
-    return packed
+
+
+def _are_few(value: Value, levels: int = _FEW_LEVELS) -> bool:
+    """Return whether the items of a value are so few that each can be checked on its own."""
+    if type(value) not in _CONTAINERS:
+        return True
+    if not levels or len(value) > _FEW:
+        return False
+    members = value.values() if type(value) is dict else value
+    return all(_are_few(one, levels - 1) for one in members if type(one) in _CONTAINERS)
 
 
 def checked(pair: object, index: int) -> tuple[Key, Value, int]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobx import values
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import Misuse
-from jobx.handlers.pairs.checking import PairReader, checked
+from jobx.handlers.pairs.checking import PairReader, checked, snapshot
 from tests.support import edges
 
 
@@ -144,6 +144,42 @@ def test_what_can_be_packed_and_is_sound_is_a_value(anything: Any) -> None:
         values.pack(anything)
         if values.is_sound(anything):
             assert not _is_refused(anything)
+
+
+def _doubled(times: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(times):
+        found = [found, found]
+    return found
+
+
+class _Nameless:
+    def __repr__(self) -> str:
+        raise RuntimeError("it has no text")
+
+
+def test_lists_that_are_in_many_places_are_not_taken_for_sound() -> None:
+    assert not values.is_sound(_doubled(60))
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("beside", [0, 1000])
+def test_what_nests_too_deep_is_not_packed(beside: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    value: list[Any] = _MANY[:beside]
+    value.append(value)
+    monkeypatch.setattr(values, "packer", _never)
+    monkeypatch.setattr(values, "pack", _never)
+    with pytest.raises(ValueError, match="nest deeper"):
+        snapshot(value)
+
+
+def _never(*_of: object) -> None:
+    raise AssertionError("it is packed")
+
+
+def test_what_is_no_value_is_named_without_its_text() -> None:
+    with pytest.raises(Misuse, match="_Nameless cannot be a value"):
+        checked(("key", [*_MANY, _Nameless()]), 0)
 
 
 @pytest.mark.interpreted
