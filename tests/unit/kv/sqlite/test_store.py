@@ -180,6 +180,15 @@ def test_open_refuses_a_file_that_is_no_database(path: Path) -> None:
         SqliteStore(path)
 
 
+def test_a_file_that_is_refused_is_not_left_open(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreRefused) as refused:  # it holds the frames, and what they hold
+        SqliteStore(path)
+    assert path not in map(Path.resolve, Path("/proc/self/fd").iterdir())
+    assert refused.value.__cause__ is not None
+
+
 def test_open_refuses_a_folder_under_the_name_of_the_file(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(StoreRefused):
