@@ -83,7 +83,7 @@ class Clearing:
             self._connection.close()
 
     def _closed(self, server: Server) -> None:
-        """Go on; a server that is gone has no such queues any more."""
+        """Go on; a server that is gone has no queues, and one that is only silent keeps them."""
         self._connection = None
         if not self._is_subscribing:
             self._due = {key: due for key, due in self._due.items() if key[0] != server}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jobx import config_loading
+from jobx.actors.cluster import membership
 from jobx.actors.cluster.membership import check
 from jobx.config import Settings
 from jobx.errors import ConfigError
@@ -53,3 +54,7 @@ def test_what_a_node_with_a_bridge_lacks_is_named(name: str) -> None:
 def test_a_wrong_name_or_key_is_refused(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         checked(**{name.replace(".", "__"): value})
+
+
+def test_a_node_shows_that_its_queues_go_with_it() -> None:
+    assert membership._record_of(config_loading.load(None, {}, WHOLE), 1).has_ephemeral_queues
