@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from jobx.errors import quote
-from jobx.value_rules import MAX_DEPTH
+from jobx.value_rules import MOST_LEVELS, TOO_DEEP, nests_far
 
 #: Escapes of JSON that may be half a surrogate pair, which is no text; whole pairs match as well.
 _HALF_PAIR: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -28,10 +28,12 @@ def read_json(text: str) -> Any:
     """
     try:
         found = _JSON.decode(text)
+        if text.count("[") + text.count("{") > MOST_LEVELS and nests_far(found):
+            raise ValueError(TOO_DEEP)
         if _HALF_PAIR.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError as error:
-        raise ValueError(f"lists and maps nest deeper than {MAX_DEPTH}") from error
+        raise ValueError(TOO_DEEP) from error
     except (json.JSONDecodeError, NotJson):
         raise
     except UnicodeEncodeError as error:

@@ -27,6 +27,7 @@ Pair: TypeAlias = tuple[Key, Value]
 
 #: Nesting of lists and maps inside one value.
 MAX_DEPTH: Final = 64
+TOO_DEEP: Final = f"lists and maps nest deeper than {MAX_DEPTH}"
 #: Digits of an integer or a decimal. This is Python's own limit for text, which takes quadratic
 #: time.
 MAX_DIGITS: Final = 4300
@@ -38,6 +39,9 @@ _FIRST: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC) - EPOCH
 _LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
 #: Integers are values below this, and above its negative.
 BEYOND: Final = pow(10, MAX_DIGITS)  # mypyc 2.4.1 crashes on a constant of that size
+#: Levels that no value has, as JSON with tags neither, nor what holds a few of them: a map with a
+#: tag takes three, ``{"$map": [[1, 2]]}``. How deep parsers go is of each Python its own.
+MOST_LEVELS: Final = 4 * MAX_DEPTH
 _PLAIN: Final = frozenset({bytes, bool, type(None)})
 #: Types of sound values and of keys of maps in them.
 _LISTS: Final = frozenset({list, tuple})
@@ -141,6 +145,18 @@ def is_sound(value: Value) -> bool:
     return False
 
 
+def nests_far(found: Any) -> bool:
+    """Return whether something nests deeper than ``MOST_LEVELS``; it looks once at each item."""
+    level = [found]
+    for _ in range(MOST_LEVELS + 1):
+        maps = [one.values() for one in level if type(one) is dict]
+        lists = [one for one in level if type(one) in _LISTS]
+        if not (maps or lists):
+            return False
+        level = [*chain.from_iterable(maps), *chain.from_iterable(lists)]
+    return True
+
+
 def check_integer(number: int) -> None:
     """Check that an integer may be a value.
 
@@ -202,7 +218,7 @@ def since_epoch(value: datetime.datetime) -> datetime.timedelta:
 
 def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
-        raise ValueError(f"lists and maps nest deeper than {MAX_DEPTH}")
+        raise ValueError(TOO_DEEP)
 
 
 def _check_container(value: Value, depth: int) -> None:

@@ -27,6 +27,7 @@ from jobx.value_rules import (
     BEYOND,
     MAX_DEPTH,
     MAX_DIGITS,
+    TOO_DEEP,
     Key,
     Pair,
     Value,
@@ -39,6 +40,7 @@ from jobx.value_rules import (
     freeze,
     is_sound,
     map_of_pairs,
+    nests_far,
     since_epoch,
     too_many_digits,
 )
@@ -60,6 +62,7 @@ __all__ = [
     "from_jsonable",
     "is_sound",
     "key_identity",
+    "nests_far",
     "outline",
     "pack",
     "packer",
@@ -189,6 +192,8 @@ def unpack_foreign(body: bytes | bytearray | memoryview) -> Any:
             raw=False,
             object_pairs_hook=map_of_pairs,
         )
+    except msgpack.StackError as error:  # which says nothing
+        raise InvalidInput("packed value", f"{len(body)} bytes", TOO_DEEP) from error
     except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException) as error:
         # An unhashable map key is a TypeError, a bad decimal or timestamp an ArithmeticError.
         raise InvalidInput("packed value", f"{len(body)} bytes", str(error)) from error

@@ -367,3 +367,22 @@ def test_first_repeated_name_is_found(names: list[str], data: st.DataObject) -> 
     repeated = data.draw(st.sampled_from(names))
     assert values.first_repeated([*names, repeated, *names]) == repeated
     assert values.first_repeated(names) == ""
+
+
+@pytest.mark.parametrize("levels", [257, 900, 5000, 50_000])
+def test_json_that_nests_far_is_refused_alike_on_each_python(levels: int) -> None:
+    with pytest.raises(ValueError, match="nest deeper than 64"):
+        values.read_json("[" * levels + "]" * levels)
+
+
+def test_a_value_of_the_deepest_tagged_maps_is_read() -> None:
+    value: Any = 1
+    for _ in range(values.MAX_DEPTH):
+        value = {1: value}
+    text = json.dumps(values.to_jsonable(value))
+    assert values.from_jsonable(values.read_json(text)) == value
+
+
+def test_packed_bytes_that_nest_too_deep_are_refused_with_a_reason() -> None:
+    with pytest.raises(InvalidInput, match="lists and maps nest deeper than 64"):
+        values.unpack(b"\x91" * 3000 + b"\x01")

@@ -79,12 +79,11 @@ class DumpValues:
         Raises:
             InvalidInput: It nests deeper than what any handler may yield.
         """
-        try:
-            found = to_jsonable(value)
-            return redacted(found) if self._is_redacted else found
-        except RecursionError as error:
+        if values.nests_far(value):
             reason = f"nests deeper than {values.MAX_DEPTH}"
-            raise InvalidInput("value", type(value).__name__, reason) from error
+            raise InvalidInput("value", type(value).__name__, reason)
+        found = to_jsonable(value)
+        return redacted(found) if self._is_redacted else found
 
     def text(self, text: str) -> str:
         """Return text of an author."""

@@ -97,7 +97,7 @@ UNREADABLE = {
     "extension": b"\x92\x02\x96\xa6submit\xa1w\xa1r\xa1j\xc4\x00\x81\xa1a\xd4\x63x",
     "timestamp": b"\x92\x02\x94\xaaentity.get\xc7\x0c\xff" + b"\xff" * 12,
     "cut": b"\x92\x02\x94\xaaentity.get",
-    "deep": b"\x92\x02\x93\xadentity.create\xa1k" + b"\x91" * 3000 + b"\x01",
+    "deep": b"\x92\x02\x93\xadentity.create\xa1k" + b"\x91" * (1 << 17) + b"\x01",
     "no question": b"\x91\x02",
     "no verb": b"\x92\x02\x90",
     "unknown verb": b"\x92\x02\x91\xa3new",
