@@ -225,7 +225,7 @@ class Simulation:
             executors=self.executors,
             blobs=self.blob_folder,
             now=self.scheduler.now,
-            now_at=self.scheduler.now,
+            now_at=self.now_at,
             gateway=self._gateway,
         )
         self._strays = Strays(self.store, node_id, self.base.services.budget.__contains__)
@@ -270,11 +270,15 @@ class Simulation:
             job_name="j",
             invocation_id="m0",
             is_blocking=is_blocking,
-            accepted_at=self.scheduler.now(),
+            accepted_at=self.now_at(),
         )
         writes = request_entity.accept_writes(request, self.node_id, "", self._incarnation)
         asked = submission(self.world, self.plan, request, writes, self._gateway, **more)
         self.base.deliver(self.supervisor, asked)
+
+    def now_at(self) -> float:
+        """Return the time of the wall clock; an instant of 0 would mean none."""
+        return 1.0 + self.scheduler.now()
 
     def run(self, request_ids: list[str], limit_s: float = 10_000.0) -> None:
         """Run until all accepted requests have ended in the store, with mishaps on the way."""

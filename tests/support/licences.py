@@ -33,14 +33,14 @@ def page() -> str:
 
 def licence(package: PackageMetadata) -> str:
     """Return the licence of a package: its expression, its classifiers, or its free text."""
-    expression = package["License-Expression"]
+    expression = package.get("License-Expression")
     prefix = "License :: OSI Approved :: "
     classified = [
         line.removeprefix(prefix)
         for line in package.get_all("Classifier") or ()
         if line.startswith(prefix)
     ]
-    text = (package["License"] or "").partition("\n")[0]
+    text = (package.get("License") or "").partition("\n")[0]
     return expression or ", ".join(classified) or text or "not named"
 
 

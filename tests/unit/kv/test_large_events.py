@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -144,12 +145,13 @@ def test_a_damaged_blob_is_damage_of_its_entry(
 
 
 def test_a_blob_that_cannot_be_read_now_is_not_damaged(
-    store: LargeEvents, blobs: BlobFolder
+    store: LargeEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     store.commit(event(0))
-    file = files(store, blobs)[0]
-    file.unlink()
-    file.symlink_to(file.name)  # a loop, which even root cannot follow
+    monkeypatch.setattr("jobx.kv.blobs.open_regular", refused)
     with pytest.raises(JobxError) as raised:
         store.get(keys.event(*NAMES, 0))
     assert type(raised.value) is BlobUnreadable
