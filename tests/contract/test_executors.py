@@ -27,10 +27,10 @@ from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.executors.rebalancing import Away
 from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Executors, Services
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import PullMapper, RunMappers
 from jobx.actors.request.events import Accepted, Mapped
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, Settings
 from jobx.kv.blobs import BlobFolder

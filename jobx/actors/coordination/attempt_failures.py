@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 
 from jobx import values
+from jobx.actors.request.branches import COMBINER, MAPPER, Chunk, Target
 from jobx.actors.request.decisions import Dispatch, RunReducer
 from jobx.actors.request.events import Kind, Notes
 from jobx.actors.request.ids import invocation_id
-from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep
 from jobx.payload import cut

@@ -49,6 +49,7 @@ from jobx.actors.messages import (
 )
 from jobx.actors.ports import Services
 from jobx.actors.request import capabilities
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.capabilities import HERE, Kind
 from jobx.actors.request.decisions import (
     PARTITION_BYTES,
@@ -68,7 +69,6 @@ from jobx.actors.request.spans import split
 from jobx.actors.request.standing import MAX_UNCOMMITTED, Backoff, Backoffs
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
-from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError

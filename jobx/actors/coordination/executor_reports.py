@@ -12,12 +12,12 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.messages import Lost
 from jobx.actors.ports import Services
+from jobx.actors.request.branches import MAPPER, Chunk
 from jobx.actors.request.decisions import Dispatch, Pace, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.spans import Span
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, Chunk
 from jobx.errors import InvalidInput
 from jobx.model import Failure, Retry
 from jobx.payload import Payload, StageData, unpack_offsets

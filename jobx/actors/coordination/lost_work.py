@@ -13,9 +13,9 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.coordination.started import StartedWork
 from jobx.actors.messages import EndChild, Lost, SuspendedLost, TakenBack
 from jobx.actors.ports import Services
+from jobx.actors.request.branches import MAPPER
 from jobx.actors.request.decisions import Dispatch, PullMapper, RunMappers
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER
 from jobx.actors.runtime.failure import NODE_LOST, ChildFailed, ChildLost
 from jobx.model import Failure
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from jobx import model, values
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.ports import Services
+from jobx.actors.request.branches import COMBINER, MAPPER, ROOT
 from jobx.actors.request.decisions import (
     BATCH_LIMIT_S,
     CHUNK_PAIRS,
@@ -15,7 +16,6 @@ from jobx.actors.request.decisions import (
     RunReducer,
 )
 from jobx.actors.request.state import LEAST_DATA_BYTES, PARTITIONS, RequestState
-from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
 from jobx.model import HandlerRef, PlanStep
 from jobx.payload import Payload, cut, pack_offsets
 from jobx.work import EMPTY_MAP, BlobPart, MapWork, PullWork, ReduceWork, RequestInfo

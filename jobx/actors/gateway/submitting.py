@@ -14,8 +14,8 @@ from jobx.actors.gateway import finding
 from jobx.actors.gateway.finding import Finder, key_of
 from jobx.actors.gateway.waiters import within
 from jobx.actors.messages import RequestKey, Submit
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.ids import invocation_id
-from jobx.actors.request.tree import ROOT
 from jobx.errors import (
     ArgumentsRefused,
     Conflict,

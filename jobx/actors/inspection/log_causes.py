@@ -11,12 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jobx.actors.request import events
+from jobx.actors.request.branches import Chunk
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.open_at_end import groups_then
 from jobx.actors.request.open_groups import groups
 from jobx.actors.request.standing import MOST_SEEN, Group
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import Chunk
 from jobx.errors import UNREADABLE
 from jobx.kv.requests import event_log
 from jobx.model import Failure, Plan

@@ -23,8 +23,8 @@ from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.trace_log import Seen, TracedChunk, TraceLog
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.request import events
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.ids import invocation_id
-from jobx.actors.request.tree import ROOT
 from jobx.errors import InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.requests import deliveries, event_log, request_entity

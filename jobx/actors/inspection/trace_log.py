@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from jobx.actors.request import events, spans
-from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.actors.request.branches import MAPPER, ROOT
 from jobx.model import Failure
 from jobx.payload import Payload, unpack_offsets
 from jobx.values import pack

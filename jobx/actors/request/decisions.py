@@ -10,10 +10,10 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from jobx.actors.request.branches import MAPPER, Chunk, Target
 from jobx.actors.request.capabilities import HERE, Kind
 from jobx.actors.request.ready import Ready
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, Chunk, Target
 from jobx.model import Failure
 from jobx.payload import Payload, cut
 

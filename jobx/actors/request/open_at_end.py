@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, get_args
 
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.events import Failed, Kind
 from jobx.actors.request.standing import Cause, Group
-from jobx.actors.request.tree import ROOT
 
 #: The note that has it.
 OPEN: Final = "open"

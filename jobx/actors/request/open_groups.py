@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
+from jobx.actors.request.branches import COMBINER, MAPPER, ROOT, Chunk, Target
 from jobx.actors.request.decisions import Dispatch, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Kind
 from jobx.actors.request.standing import (
@@ -27,7 +28,6 @@ from jobx.actors.request.standing import (
     Whereabouts,
 )
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Chunk, Target
 from jobx.model import HandlerRef
 
 _Counts: TypeAlias = Counter[str]

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from jobx.actors.request.branches import MAPPER, Branch, Chunk, Target
 from jobx.actors.request.capabilities import HERE, Foreign, Kind
-from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target, Tree
+from jobx.actors.request.tree import Tree
 
 
 class Delay(NamedTuple):

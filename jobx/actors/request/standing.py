@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from jobx.actors.request.branches import MAPPER, Target
 from jobx.actors.request.events import Kind
-from jobx.actors.request.tree import MAPPER, Target
 
 #: ``running``: an executor is at it. ``dying``: its executor was killed. ``behind``: an executor
 #: has it, behind other work. ``queued``: it waits for an executor. ``capability``: it waits for one

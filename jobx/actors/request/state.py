@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from jobx.actors.request.branches import COMBINER, MAPPER, ROOT, Branch, Chunk, Output, Target
 from jobx.actors.request.capabilities import Foreign
 from jobx.actors.request.events import (
     Accepted,
@@ -24,7 +25,7 @@ from jobx.actors.request.events import (
 )
 from jobx.actors.request.ready import Delay, Ready
 from jobx.actors.request.retry import FIRST, Attempt
-from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Branch, Chunk, Output, Target, Tree
+from jobx.actors.request.tree import Tree
 from jobx.model import Counts, Failure, Plan
 from jobx.payload import Payload, StageData
 

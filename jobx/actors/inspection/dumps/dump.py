@@ -19,7 +19,7 @@ from jobx.actors.inspection.dumps.log import DumpLog, Ended, event_of
 from jobx.actors.inspection.dumps.unended import open_lines
 from jobx.actors.inspection.dumps.values import DumpValues
 from jobx.actors.request import events
-from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.actors.request.branches import MAPPER, ROOT
 from jobx.errors import InvalidInput, NotFound, quote
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder

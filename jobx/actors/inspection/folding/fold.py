@@ -34,9 +34,9 @@ from jobx.actors.inspection.folding.view_columns import (
     parts,
     stage_of,
 )
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import PARTITIONS
-from jobx.actors.request.tree import ROOT
 from jobx.payload import unpack_offsets
 
 #: Returns the steps with a combiner of the plan of a digest.

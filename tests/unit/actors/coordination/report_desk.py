@@ -10,10 +10,10 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.messages import RequestKey
 from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers
 from jobx.actors.request.events import Accepted, Event, Mapped, Retried
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.model import HandlerRef, Plan, PlanStep, Retry

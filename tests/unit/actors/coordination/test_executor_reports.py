@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from jobx.actors.coordination.executor_reports import first_vertex
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Done, Mapped
-from jobx.actors.request.tree import ROOT
 from jobx.payload import Payload
 from tests.support.payloads import EMPTY
 from tests.unit.actors.coordination.report_desk import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jobx.actors.messages import Lost
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import RunMappers, RunReducer
 from jobx.actors.request.events import Retried
-from jobx.actors.request.tree import ROOT
 from jobx.model import Failure
 from jobx.payload import Payload
 from tests.unit.actors.coordination.report_desk import ACTOR, CHUNK, LIMITS, Desk, chunk_wire

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import RunMappers
 from jobx.actors.request.events import Done, Failed, Mapped
-from jobx.actors.request.tree import ROOT
 from jobx.payload import Payload
 from tests.unit.actors.coordination.report_desk import CHUNK, LIMITS, Desk, again, chunk_wire
 from tests.unit.actors.request.driver import inline, mapped

@@ -14,10 +14,10 @@ from jobx.actors.coordination.work_frames import (
     FrameBuilder,
 )
 from jobx.actors.ports import Services
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import CHUNK_PAIRS, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Mapped
 from jobx.actors.request.state import PARTITIONS, RequestState
-from jobx.actors.request.tree import ROOT
 from jobx.config import ExecutorSettings, RequestSettings, Settings
 from jobx.model import HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, pack_offsets

@@ -5,10 +5,10 @@ import random
 import pytest
 
 from jobx.actors.inspection.log_causes import LogCauses, read
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.events import Adopted, Event, Failed, to_record
 from jobx.actors.request.open_at_end import OPEN, open_then
 from jobx.actors.request.standing import Group
-from jobx.actors.request.tree import ROOT
 from jobx.kv.requests import event_log
 from jobx.model import Failure
 from tests.unit.actors.request.driver import PLAN, Driver, done, mapped, retried

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import ROOT
 from tests.unit.actors.request.driver import (
     PLAN,
     accepted,

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from hypothesis import strategies as st
 
+from jobx.actors.request.branches import MAPPER, ROOT, Chunk, Target
 from jobx.actors.request.decisions import (
     Dispatch,
     Finish,
@@ -34,7 +35,6 @@ from jobx.actors.request.events import (
     Retried,
 )
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, ROOT, Chunk, Target
 from jobx.model import Failure, HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, pack_offsets
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobx.actors.request.branches import MAPPER, ROOT
 from jobx.actors.request.capabilities import Foreign
 from jobx.actors.request.decisions import (
     BATCH_BYTES,
@@ -21,7 +22,6 @@ from jobx.actors.request.decisions import (
 )
 from jobx.actors.request.events import Cancelled, Failed, Finished, Mapped
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.model import Failure, Plan
 from jobx.payload import Payload, pack_offsets
 from tests.unit.actors.request.driver import (

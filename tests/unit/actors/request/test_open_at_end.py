@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from jobx.actors.request.branches import ROOT
 from jobx.actors.request.events import Failed
 from jobx.actors.request.open_at_end import OPEN, groups_then, open_then
 from jobx.actors.request.standing import Group
-from jobx.actors.request.tree import ROOT
 from jobx.model import Failure
 
 FAILURE = Failure(kind="timeout", type="T", message="")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobx.actors.request.branches import MAPPER, ROOT, Target
 from jobx.actors.request.decisions import PullMapper, RunMappers, RunReducer, decide
 from jobx.actors.request.open_groups import groups, open_count
 from jobx.actors.request.standing import (
@@ -18,7 +19,6 @@ from jobx.actors.request.standing import (
     Whereabouts,
 )
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, ROOT, Target
 from jobx.model import Failure
 from jobx.payload import Payload
 from tests.unit.actors.request.driver import (

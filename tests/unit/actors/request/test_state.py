@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jobx.actors.request.branches import MAPPER, ROOT, Target
 from jobx.actors.request.events import Cancelled, Done, Failed
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, ROOT, Target
 from jobx.model import Plan
 from tests.unit.actors.request.driver import (
     AUTHOR,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jobx.actors.request.branches import MAPPER, ROOT
 from jobx.actors.request.events import Done
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, ROOT
 from tests.unit.actors.request.driver import (
     ADOPTED,
     KEEPER,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jobx.actors.request.branches import COMBINER, MAPPER, ROOT
 from jobx.actors.request.events import Accepted, Done, Failed, Kind
 from jobx.actors.request.retry import Attempt
 from jobx.actors.request.state import LEAST_DATA_BYTES, PARTITIONS, RequestState
-from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
 from jobx.model import HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, StageData
 from tests.unit.actors.request.driver import (
