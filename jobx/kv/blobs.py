@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from jobx.model import check_name, is_name
 from jobx.payload import STAGE_DATA
-from jobx.system.disk import create_folder, open_regular, sync, translate
+from jobx.system.disk import create_folder, open_regular, pieces, sync, translate
 from jobx.system.errors import translate_read
 
 #: Endings of files that are not put into the shared place later: unfinished ones, and what stages
@@ -227,7 +227,7 @@ def _write(folder: Path, name: str, body: bytes) -> None:
     descriptor, draft = tempfile.mkstemp(".part", f"{name}.", folder)
     try:
         with open(descriptor, "wb") as file:
-            file.write(body)
+            file.writelines(pieces(body))
             file.flush()
             os.fsync(descriptor)
         os.rename(draft, folder / name)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
-from jobx.system.disk import open_regular, sync
+from jobx.system.disk import open_regular, pieces, sync
 from jobx.system.errors import translate
 
 
@@ -58,14 +58,15 @@ class BlobFile:
 
     def write(self, body: bytes | bytearray | memoryview) -> None:
         """Append bytes; a disk that is nearly full takes them in parts."""
-        left = memoryview(body)
         try:
-            while left:
-                left = left[self._file.write(left) :]
+            for piece in pieces(body):
+                left = piece
+                while left:
+                    left = left[self._file.write(left) :]
+                self.checksum = zlib.crc32(piece, self.checksum)
         except OSError as error:
             refuse(self._path, error)
         self.size_bytes += len(body)
-        self.checksum = zlib.crc32(body, self.checksum)
 
     def commit(self) -> None:
         """Make the blob visible under its name; on disk too when it is synced.

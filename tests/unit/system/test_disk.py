@@ -102,3 +102,20 @@ def test_folder_of_another_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(disk.os, "geteuid", lambda: STRANGER)
     with pytest.raises(StoreRefused, match="another user"):
         own_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra_bytes", "expected"), [(-1, 1), (0, 1), (1, 2), (disk.PIECE_BYTES, 2)]
+)
+def test_a_body_is_written_in_pieces_of_which_none_is_large(
+    extra_bytes: int, expected: int
+) -> None:
+    body = os.urandom(disk.PIECE_BYTES + extra_bytes)
+    found = list(disk.pieces(body))
+    assert len(found) == expected
+    assert max(map(len, found)) <= disk.PIECE_BYTES
+    assert b"".join(found) == body
+
+
+def test_an_empty_body_has_no_pieces() -> None:
+    assert list(disk.pieces(b"")) == []

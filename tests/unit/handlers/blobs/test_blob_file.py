@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from jobx.errors import StoreFull, StoreRefused, StoreUnavailable
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.failures import describe
+from jobx.system.disk import PIECE_BYTES
 
 OUTCOMES = [
     (errno.ENOSPC, StoreFull, "full"),
@@ -57,3 +59,15 @@ def test_a_blob_whose_folder_cannot_be_synced_is_not_left_as_if_it_were_durable(
     with pytest.raises(StoreRefused), BlobFile(str(tmp_path), "b", sync=True) as blob:
         blob.write(b"body")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blob_of_many_pieces_holds_what_was_written_and_knows_its_checksum(
+    tmp_path: Path,
+) -> None:
+    bodies = [b"head", bytearray(os.urandom(2 * PIECE_BYTES + 3)), memoryview(b"tail")]
+    whole = b"".join(bodies)
+    with BlobFile(str(tmp_path), "b") as blob:
+        for body in bodies:
+            blob.write(body)
+    assert (tmp_path / "b").read_bytes() == whole
+    assert (blob.size_bytes, blob.checksum) == (len(whole), zlib.crc32(whole))
