@@ -15,7 +15,7 @@ from thespian.actors import ActorAddress
 
 from jobx import questions
 from jobx.actors.cluster.membership import Membership
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.supervisor import Supervisor

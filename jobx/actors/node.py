@@ -23,7 +23,7 @@ from jobx.actors.cluster import identity, membership
 from jobx.actors.cluster.adoption import Inherited
 from jobx.actors.cluster.joining import Joined, open_membership
 from jobx.actors.cluster.membership import Membership
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.egress.notifications.changes import HandlerChanges
 from jobx.actors.egress.opening import Egress

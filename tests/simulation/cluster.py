@@ -29,7 +29,7 @@ from jobx.actors.cluster.adoption import LOOK_S, Adoption
 from jobx.actors.cluster.members import Member, NodeRecord, losses, members_of
 from jobx.actors.cluster.pulse import Pulse
 from jobx.actors.cluster.registration import Registration
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_reader import has_progressed
 from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Run

@@ -13,7 +13,7 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.transport import Lane
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.system import LoopSystemBase
 from tests.simulation.executors import SimulatedExecutors

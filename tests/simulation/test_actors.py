@@ -10,8 +10,8 @@ import pytest
 from thespian.actors import ActorExitRequest
 
 from jobx.actors import left_open
-from jobx.actors.coordination import batches, coordinator
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination import batch, coordinator
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.messages import (
     AdoptStrays,
@@ -214,7 +214,7 @@ def test_request_goes_on_when_a_batch_dies_of_an_answer(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once = iter([True])
-    failing = fail(monkeypatch, batches, Ran, lambda _: next(once, False))
+    failing = fail(monkeypatch, batch, Ran, lambda _: next(once, False))
     simulation.submit("r0")
 
     until(simulation, lambda: "r0" in simulation.ended)

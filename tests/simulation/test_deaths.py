@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest, WakeupMessage
 
-from jobx.actors.coordination import batches, coordinator, supervisor
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination import batch, coordinator, supervisor
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.messages import (
     Adopt,
@@ -39,7 +39,7 @@ from tests.simulation.simulator import WORKFLOW, Simulation
 SEEDS = 120
 PLACES = [
     pytest.param(module, kind, id=f"{module.__name__.rpartition('.')[2]}-{kind.__name__}")
-    for module in (supervisor, coordinator, batches)
+    for module in (supervisor, coordinator, batch)
     for kind in module._RECEIVE
 ]
 #: Methods by which actors are born.
@@ -136,7 +136,7 @@ def test_a_request_ends_whatever_actor_dies_at_its_birth_or_at_whatever_message(
             death = Death(patched, place, kind)
             simulation = Simulation(seed, tmp_path)
             if kind is ChildFailed:
-                Death(patched, batches, Ran)
+                Death(patched, batch, Ran)
             if kind in (CommitRefused, Refused):  # somebody else has written its log
                 simulation.store.commit([Put(keys.event(WORKFLOW, "r0", 0), b"")])
             if _needs_a_life_before(kind):

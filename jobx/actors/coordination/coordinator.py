@@ -14,12 +14,12 @@ from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
 from jobx import model
 from jobx.actors.coordination import unmet
-from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.batch import Batch
 from jobx.actors.coordination.executor_reports import ExecutorReports
 from jobx.actors.coordination.journal import Journal
-from jobx.actors.coordination.lost_work import LostWork
 from jobx.actors.coordination.request_standing import RequestStanding
 from jobx.actors.coordination.started import Started, StartedWork
+from jobx.actors.coordination.unfinished_work import UnfinishedWork
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.messages import (
     Cancel,
@@ -129,8 +129,8 @@ class Coordinator(LoopActor):
         return RequestStanding(self._journal, self.state, self._started, self._backoffs, self.node)
 
     @cached_property
-    def _lost_work(self) -> LostWork:
-        return LostWork(self._journal, self.state, self._reports, self._started, self.node)
+    def _unfinished(self) -> UnfinishedWork:
+        return UnfinishedWork(self._journal, self.state, self._reports, self._started, self.node)
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
@@ -191,7 +191,7 @@ class Coordinator(LoopActor):
                 self._reports.take(started.work, started.batch, segment, where)
 
     def _end_child(self, message: EndChild, _: ActorAddress) -> None:
-        says = self._lost_work.end_child(message)
+        says = self._unfinished.end_child(message)
         self.send(message.child, ActorExitRequest())
         self.send(message.reply_to, ChildTold(message.ticket, says))
 
@@ -375,13 +375,13 @@ class Coordinator(LoopActor):
 _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = {
     Submit: Coordinator._submitted,
     Ran: Coordinator._ran,
-    TakenBack: lambda self, message, _: self._lost_work.taken_back(message),
-    Lost: lambda self, message, _: self._lost_work.lost(message),
-    SuspendedLost: lambda self, message, sender: self._lost_work.suspended_lost(message, sender),
+    TakenBack: lambda self, message, _: self._unfinished.taken_back(message),
+    Lost: lambda self, message, _: self._unfinished.lost(message),
+    SuspendedLost: lambda self, message, sender: self._unfinished.suspended_lost(message, sender),
     Committed: Coordinator._committed,
     CommitRefused: Coordinator._commit_refused,
-    ChildFailed: lambda self, message, _: self._lost_work.child_failed(message),
-    ChildLost: lambda self, message, _: self._lost_work.child_lost(message),
+    ChildFailed: lambda self, message, _: self._unfinished.child_failed(message),
+    ChildLost: lambda self, message, _: self._unfinished.child_lost(message),
     EndChild: Coordinator._end_child,
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from thespian.actors import ActorExitRequest, ChildActorExited, WakeupMessage
 
-from jobx.actors.coordination import batches, coordinator
+from jobx.actors.coordination import batch, coordinator
 from jobx.actors.runtime.deadletters import Answered, Perishable
 
 #: Of these the runtime itself knows it.
 OF_ITS_LIFE = (ActorExitRequest, ChildActorExited, WakeupMessage)
 RECEIVED = [
     pytest.param(kind, id=f"{module.__name__.rpartition('.')[2]}-{kind.__name__}")
-    for module in (batches, coordinator)
+    for module in (batch, coordinator)
     for kind in module._RECEIVE
 ]
 

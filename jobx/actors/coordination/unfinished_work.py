@@ -1,4 +1,4 @@
-"""Work that comes back without a result: recalled, or lost with its executor, batch or node."""
+"""Work that comes back unfinished: recalled, or lost with its executor, batch or node."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from jobx.model import Failure
 MAX_NODES_LOST: Final = 3
 
 
-class LostWork:
-    """Gives lost work of one request back, or fails the invocation that is to blame.
+class UnfinishedWork:
+    """Gives unfinished work of one request back, or fails the invocation that is to blame.
 
     Args:
         journal: The log of the request.
