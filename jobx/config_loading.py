@@ -17,7 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from jobx import mr_variables, refusals, setting_types
-from jobx.config import ENV_PREFIX, OTHER_VARIABLES, Section, Settings, is_secret
+from jobx.config import ENV_PREFIX, OTHER_VARIABLES, Settings
+from jobx.config_sections import Section, is_secret
 from jobx.errors import ConfigError, quote
 
 #: Most of a file of settings.

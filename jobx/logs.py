@@ -15,7 +15,7 @@ from logging.handlers import WatchedFileHandler
 from typing import Any, Final
 
 from jobx import printable
-from jobx.config import NodeSettings
+from jobx.config_sections import NodeSettings
 from jobx.errors import ConfigError
 
 #: What a message may be about.

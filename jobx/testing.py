@@ -31,7 +31,8 @@ import uvloop
 
 from jobx import model
 from jobx.actors.node import Node
-from jobx.config import BlobSettings, Settings, StoreSettings
+from jobx.config import Settings
+from jobx.config_sections import BlobSettings, StoreSettings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
 from jobx.handlers.authoring import sync, workflow_folder
 from jobx.handlers.pairs import root_input, run_merger

@@ -14,7 +14,7 @@ from typing import Final
 
 from jobx.actors import code_sweep
 from jobx.actors.orphans import Orphans, RequestNames
-from jobx.config import FilesSettings
+from jobx.config_sections import FilesSettings
 from jobx.errors import Conflict, InUse, JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening

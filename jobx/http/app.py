@@ -12,7 +12,7 @@ import falcon.asgi
 import msgspec
 from falcon.asgi import Request, Response
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import JobxError, quote
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http import errors

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jobx.config import Settings, StoreSettings
+from jobx.config import Settings
+from jobx.config_sections import StoreSettings
 from jobx.errors import ConfigError
 from jobx.kv import data_folder, keys
 from jobx.kv.blobs import BlobFolder, SharedPlace

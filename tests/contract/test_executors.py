@@ -32,7 +32,8 @@ from jobx.actors.request.decisions import PullMapper, RunMappers
 from jobx.actors.request.events import Accepted, Mapped
 from jobx.actors.request.state import RequestState
 from jobx.actors.runtime.address import Address
-from jobx.config import NodeSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NodeSettings
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
 from jobx.segments import FailedRun, MappedChunk, Returned

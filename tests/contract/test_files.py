@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobx.config import FilesSettings
+from jobx.config_sections import FilesSettings
 from jobx.handlers.files import opening
 from jobx.handlers.files.files import FS
 from jobx.handlers.files.paths import PathRefused

@@ -14,7 +14,8 @@ import pytest
 import urllib3
 
 from jobx.actors.commits import commit
-from jobx.config import Settings, StoreSettings
+from jobx.config import Settings
+from jobx.config_sections import StoreSettings
 from jobx.errors import JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable, TooLarge
 from jobx.kv import keys
 from jobx.kv.opening import open_store

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from jobx.actors.commits import commit
-from jobx.config import Settings, StoreSettings
+from jobx.config import Settings
+from jobx.config_sections import StoreSettings
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
 from jobx.kv.entities.applying import apply_workflow
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot

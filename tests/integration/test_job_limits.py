@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from jobx.config import NodeSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NodeSettings
 from jobx.kv.opening import open_store
 from jobx.kv.requests import request_entity
 from jobx.testing import LocalWorkflow

@@ -20,7 +20,8 @@ from jobx.actors.coordination import coordinator
 from jobx.actors.inspection.folding import view_file
 from jobx.actors.readers import process
 from jobx.actors.readers.process import Bounds, ProcessReader
-from jobx.config import NodeSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NodeSettings
 from jobx.errors import NotFound, StoreRefused, Unavailable
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.folder_lock import FolderLock

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from jobx.config import BlobSettings
+from jobx.config_sections import BlobSettings
 from jobx.errors import ConfigError, StoreUnavailable
 from jobx.tools.cli import main
 from tests.support.authoring import WORKFLOW, define

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jobx import meanings, values
-from jobx.config import FilesSettings
+from jobx.config_sections import FilesSettings
 from jobx.tools.cli import main
 from tests.support import frames
 from tests.support.executors import Executor, ExecutorHost

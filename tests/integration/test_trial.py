@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jobx import meanings, model
-from jobx.config import ExecutorSettings, RequestSettings, Settings, StoreSettings
+from jobx.config import Settings
+from jobx.config_sections import ExecutorSettings, RequestSettings, StoreSettings
 from jobx.errors import DeadlineExceeded, HandlerFailed, InvalidInput, NotFound, RequestFailed
 from jobx.handlers.trial.examples import check_examples, checking
 from jobx.kv.opening import open_store

@@ -36,7 +36,8 @@ from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKe
 from jobx.actors.ports import Services
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.system import LoopSystemBase
-from jobx.config import NodeSettings, RequestSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NodeSettings, RequestSettings
 from jobx.errors import StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder

@@ -37,7 +37,8 @@ from jobx.actors.runtime.deadletters import FAILED
 from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.strays import Strays
-from jobx.config import RequestSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import RequestSettings
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore

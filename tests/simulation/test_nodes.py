@@ -13,7 +13,8 @@ from thespian.actors import ActorAddress
 from jobx.actors.messages import Lost, Run
 from jobx.actors.ports import Services
 from jobx.actors.request.events import Failed, Retried, from_record
-from jobx.config import RequestSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import RequestSettings
 from jobx.kv.requests import event_log
 from tests.simulation.executors import GONE, Faults, unpack_result
 from tests.simulation.nodes import FAR, TwoNodes

@@ -11,7 +11,8 @@ import pytest
 from jobx.actors.messages import Cancel, RequestKey
 from jobx.actors.ports import GONE_S, Services
 from jobx.actors.recovery import HOLD_S, PROBATION_S
-from jobx.config import RequestSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import RequestSettings
 from tests.simulation.executors import Faults
 from tests.simulation.simulator import WORKFLOW, Simulation
 from tests.simulation.world import plan

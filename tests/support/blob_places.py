@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from jobx.config import BlobSettings
+from jobx.config_sections import BlobSettings
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.blobs.shared import SharedBlobs, open_blob

@@ -54,7 +54,8 @@ from jobx.actors.request.standing import Standing
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.mail_trace import MailTraces
 from jobx.actors.runtime.system import LoopSystemBase
-from jobx.config import ExecutorSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import ExecutorSettings
 from jobx.errors import Conflict, JobxError
 from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import Library

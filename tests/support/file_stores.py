@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobx.config import FilesSettings
+from jobx.config_sections import FilesSettings
 from jobx.handlers.files import opening
 from jobx.handlers.files.backend import BackEnd
 from jobx.handlers.files.files import FS

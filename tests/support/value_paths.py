@@ -14,7 +14,8 @@ from falcon import testing
 from jobx import frames, values
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.waiters import Waiters
-from jobx.config import HttpSettings, ResultSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import HttpSettings, ResultSettings
 from jobx.errors import InvalidInput, JobxError
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import ProgramAnswer

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx.config import MAX_SOCKET_PATH_BYTES, Section, Settings
+from jobx.config import MAX_SOCKET_PATH_BYTES, Settings
 from jobx.config_loading import load
+from jobx.config_sections import Section
 from jobx.errors import ConfigError, SettingsRefused
 from tests.support.tables import check_each
 

@@ -24,8 +24,8 @@ ROOT: Final = Path(__file__).parents[2]
 #: Third-party packages by room; a room that is not named here has those of the room around it.
 PACKAGES: Final[dict[str, set[str]]] = {
     "jobx": set(),
-    "jobx.config": {"msgspec"},
     "jobx.config_loading": {"msgspec"},
+    "jobx.config_sections": {"msgspec"},
     "jobx.frames": {"msgspec"},
     "jobx.model": {"msgspec"},
     "jobx.payload": {"msgspec"},
@@ -122,8 +122,15 @@ ROOMS: Final[dict[str, set[str]]] = {
     "jobx.actors.coordination": {
         *("jobx.actors.executor_failures", "jobx.actors.messages", "jobx.actors.notification"),
         *("jobx.actors.clock", "jobx.actors.ports", "jobx.actors.recovery", "jobx.actors.request"),
-        *("jobx.actors.runtime", "jobx.config", "jobx.errors", "jobx.kv.blobs", "jobx.kv.requests"),
-        *("jobx.kv.store", "jobx.meanings", "jobx.model", "jobx.payload", "jobx.segments"),
+        *("jobx.actors.runtime", "jobx.config_sections", "jobx.errors", "jobx.kv.blobs"),
+        *(
+            "jobx.kv.requests",
+            "jobx.kv.store",
+            "jobx.meanings",
+            "jobx.model",
+            "jobx.payload",
+            "jobx.segments",
+        ),
         *("jobx.values", "jobx.work"),
     },
     "jobx.http": {
@@ -131,8 +138,9 @@ ROOMS: Final[dict[str, set[str]]] = {
             "jobx.actors.inspection",
             "jobx.amounts",
             "jobx.config",
-            "jobx.counting",
             "jobx.config_loading",
+            "jobx.config_sections",
+            "jobx.counting",
             "jobx.errors",
         ),
         *("jobx.frame_writer", "jobx.frames", "jobx.handlers.blobs", "jobx.handlers.pairs"),

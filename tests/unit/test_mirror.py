@@ -127,7 +127,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("kv/requests/older_requests", "kv/requests/removal"),
     ),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
-    "tests/unit/test_config.py": ("config_loading",),
+    "tests/unit/test_config.py": ("config_loading", "config_sections"),
     "tests/unit/test_mr_variables.py": ("mr_conversions",),
     "tests/unit/tools/commands/test_apply.py": ("tools/shared/applying",),
     "tests/unit/tools/shared/test_completion.py": ("tools/commands/completion",),

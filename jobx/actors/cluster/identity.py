@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from jobx.config import ClusterSettings
+from jobx.config_sections import ClusterSettings
 from jobx.errors import (
     UNREADABLE,
     ConfigError,

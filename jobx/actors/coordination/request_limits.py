@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobx.config import RequestSettings
+from jobx.config_sections import RequestSettings
 from jobx.model import Failure
 
 

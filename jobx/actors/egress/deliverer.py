@@ -23,7 +23,7 @@ from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.messages import RequestKey
 from jobx.actors.notification import Notification
 from jobx.actors.threads import BoundedCalls, in_daemon
-from jobx.config import ResultSettings
+from jobx.config_sections import ResultSettings
 from jobx.errors import JobxError, NotFound
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, request_entity

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import jobx
 from jobx.actors.egress import urls
 from jobx.actors.egress.urls import Url
-from jobx.config import OutboundSettings
+from jobx.config_sections import OutboundSettings
 from jobx.errors import ConfigError, DeadlineExceeded, InvalidInput, JobxError, Unavailable
 
 #: Time limit of connecting, and of the answer.

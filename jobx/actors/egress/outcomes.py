@@ -9,7 +9,7 @@ import msgspec
 
 from jobx.actors.messages import RequestKey
 from jobx.actors.notification import Notification
-from jobx.config import ResultSettings
+from jobx.config_sections import ResultSettings
 from jobx.errors import (
     BlobDamaged,
     BlobUnreadable,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from jobx.config import BlobSettings
+from jobx.config_sections import BlobSettings
 from jobx.errors import ConfigError
 from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.files.backend import BackEnd

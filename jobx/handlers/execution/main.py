@@ -66,8 +66,8 @@ class Config:
         wasm_fuel: Fuel of one invocation of a WebAssembly module.
         wasm_memory_bytes: Memory of a WebAssembly module.
         segments_bytes: Segments of one answer, after which a batch ends.
-        blobs: ``config.BlobSettings`` as plain values, None when blobs are not shared.
-        files: ``config.FilesSettings`` as plain values, None when there are no shared files.
+        blobs: ``BlobSettings`` as plain values, None when blobs are not shared.
+        files: ``FilesSettings`` as plain values, None when there are no shared files.
         factories: Scope factories by workflow.
         factory_path: Folders from which the factories are imported.
         secrets: Secrets that the factories get, by name.

@@ -281,7 +281,7 @@ def shared_files(settings: Mapping[str, Any], workflow: Callable[[], str]) -> FS
     """Return ``FS`` for the settings; the back end is loaded and opened on first use.
 
     Args:
-        settings: ``config.FilesSettings`` as plain values.
+        settings: ``FilesSettings`` as plain values.
         workflow: Returns the name of the current workflow.
     """
 

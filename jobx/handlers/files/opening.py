@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-from jobx.config import BlobSettings, FilesSettings, PlaceSettings
+from jobx.config_sections import BlobSettings, FilesSettings, PlaceSettings
 from jobx.errors import ConfigError
 from jobx.handlers.files.backend import BackEnd
 from jobx.handlers.files.local import Local

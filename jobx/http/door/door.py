@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPMethod
 from typing import Any, Final
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.counting import OTHER
 from jobx.errors import JobxError, TooLarge
 from jobx.http import errors

@@ -8,7 +8,7 @@ import msgspec
 
 import jobx
 from jobx import model, views
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.http.errors import MEDIA_PROBLEM, Problem
 from jobx.http.openapi.entity_operations import ENTITIES
 from jobx.http.openapi.operation import (

@@ -15,7 +15,7 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import ForeignOrigin, InvalidInput, UnsupportedMedia
 from jobx.http.reading import bodies
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from falcon.asgi import Request
 
 from jobx import values
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
 from jobx.http.reading import item_count, json_bodies
 from jobx.http.reading.intake import INTAKE, Intake

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from socket import gethostname
 from typing import Final, TypeAlias
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.node.client import NodePort
 from jobx.http.resources.live import Streams

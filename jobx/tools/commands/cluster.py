@@ -11,7 +11,8 @@ import msgspec
 
 from jobx import amounts
 from jobx.actors.bridge.nsq.transport import server_of
-from jobx.config import BlobSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import BlobSettings
 from jobx.errors import ConfigError, InvalidInput, JobxError, StoreUnavailable
 from jobx.handlers.blobs.opening import check as check_blobs
 from jobx.kv.opening import is_here, servers_of, survey

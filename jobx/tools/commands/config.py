@@ -7,7 +7,8 @@ import os
 import click
 
 from jobx import meanings
-from jobx.config import Settings, is_secret
+from jobx.config import Settings
+from jobx.config_sections import is_secret
 from jobx.tools.serving import checks
 from jobx.tools.shared import render, setting_sources
 from jobx.tools.shared.command import Call, command

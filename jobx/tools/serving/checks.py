@@ -16,7 +16,8 @@ from jobx import refusals
 from jobx.actors.cluster import membership
 from jobx.actors.egress import urls
 from jobx.actors.egress.otlp import Collector
-from jobx.config import OutboundSettings, Settings, is_secret
+from jobx.config import Settings
+from jobx.config_sections import OutboundSettings, is_secret
 from jobx.errors import ConfigError, StoreRefused, quote
 from jobx.handlers.blobs import opening as blob_places
 from jobx.handlers.files import opening as places

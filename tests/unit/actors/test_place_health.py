@@ -11,7 +11,7 @@ import pytest
 
 from jobx.actors.notification import Notification
 from jobx.actors.place_health import PlaceHealth
-from jobx.config import BlobSettings
+from jobx.config_sections import BlobSettings
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.files.backend import failure

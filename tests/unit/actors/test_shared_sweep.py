@@ -10,7 +10,7 @@ import pytest
 
 from jobx.actors.orphans import ROUNDS, RequestNames
 from jobx.actors.shared_sweep import SharedSweep
-from jobx.config import BlobSettings
+from jobx.config_sections import BlobSettings
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Put

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from falcon import testing
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.http import app
 from jobx.http.app import create_app
 from tests.support.fake_node import FakeNode

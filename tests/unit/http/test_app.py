@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from falcon.testing import TestClient
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.writing import answer_memory

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobx.config import Settings, StoreSettings
+from jobx.config import Settings
+from jobx.config_sections import StoreSettings
 from jobx.errors import ConfigError
 from jobx.kv.opening import open_store, servers_of, survey
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobx import meanings
-from jobx.config import ResultSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import ResultSettings
 from jobx.tools import cli, mr
 from tests.unit.tools.conftest import Jobx
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.nsq.transport import NsqTransport, server_of
-from jobx.config import BridgeSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import BridgeSettings
 from jobx.errors import ConfigError
 
 

@@ -13,7 +13,7 @@ from jobx.actors.egress.writers.files import FileWriter
 from jobx.actors.egress.writers.mail import MailWriter
 from jobx.actors.egress.writers.objects import ObjectWriter
 from jobx.actors.egress.writers.post import PostWriter
-from jobx.config import ResultSettings
+from jobx.config_sections import ResultSettings
 from jobx.errors import ConfigError, InvalidInput
 from jobx.model import Destination, Job
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobx.actors.cluster.identity import confirm, secret_of
-from jobx.config import ClusterSettings
+from jobx.config_sections import ClusterSettings
 from jobx.errors import ConfigError, EntryDamaged
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore

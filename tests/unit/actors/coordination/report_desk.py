@@ -15,7 +15,8 @@ from jobx.actors.request.decisions import Pace, PullMapper, RunMappers
 from jobx.actors.request.events import Accepted, Event, Mapped, Retried
 from jobx.actors.request.state import RequestState
 from jobx.actors.runtime.address import Address
-from jobx.config import NodeSettings, RequestSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NodeSettings, RequestSettings
 from jobx.model import HandlerRef, Plan, PlanStep, Retry
 from jobx.payload import Payload, pack_offsets
 from tests.support import frames

@@ -18,7 +18,8 @@ from jobx.actors.request.branches import ROOT
 from jobx.actors.request.decisions import CHUNK_PAIRS, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Mapped
 from jobx.actors.request.state import PARTITIONS, RequestState
-from jobx.config import ExecutorSettings, RequestSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import ExecutorSettings, RequestSettings
 from jobx.model import HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, pack_offsets
 from jobx.work import BlobPart, MapWork, ReduceWork

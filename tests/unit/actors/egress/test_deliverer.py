@@ -15,7 +15,8 @@ from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.janitor import Janitor
 from jobx.actors.messages import RequestKey
 from jobx.actors.notification import Notification
-from jobx.config import ResultSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import ResultSettings
 from jobx.errors import BlobDamaged, BlobUnreadable, StoreUnavailable, TooLarge, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.kv.blobs import BlobFolder

@@ -22,7 +22,8 @@ from jobx.actors.inspection import view_builders
 from jobx.actors.messages import RequestKey
 from jobx.actors.notification import Notification
 from jobx.actors.threads import MAX_OVERDUE
-from jobx.config import ResultSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import ResultSettings
 from jobx.errors import ConfigError, NotFound
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder

@@ -10,7 +10,7 @@ import trustme
 
 from jobx.actors.egress import http_client
 from jobx.actors.egress.http_client import Outbound
-from jobx.config import OutboundSettings
+from jobx.config_sections import OutboundSettings
 from jobx.errors import ConfigError, DeadlineExceeded, InvalidInput, Unavailable
 from tests.support.http_sink import HttpSink, http_sink
 from tests.support.ports import free_port

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobx import config
 from jobx.actors.egress.mailer import Mailer, compose
-from jobx.config import MailSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import MailSettings, OutboundSettings
 from jobx.errors import ConfigError, InvalidInput, Unavailable
 from tests.support.mail_sink import PASSWORD, USER, MailSink, mail_sink
 from tests.support.ports import free_port
@@ -29,7 +29,7 @@ def sink(tmp_path: Path) -> Iterator[MailSink]:
 def _settings(folder: Path, port: int, **mail: Any) -> Settings:
     login = {"username": USER, "password": PASSWORD, **mail}
     return Settings(
-        outbound=config.OutboundSettings(ca_file=str(folder / "ca.pem")),
+        outbound=OutboundSettings(ca_file=str(folder / "ca.pem")),
         mail=MailSettings(host="localhost", port=port, sender="jobx@example.com", **login),
     )
 

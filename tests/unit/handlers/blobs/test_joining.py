@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobx.config import BlobSettings, NodeSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import BlobSettings, NodeSettings
 from jobx.errors import ConfigError, StoreFull, StoreUnavailable
 from jobx.handlers.blobs import joining
 from jobx.handlers.blobs.joining import join

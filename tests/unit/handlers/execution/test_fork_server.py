@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobx import values
-from jobx.config import NodeSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NodeSettings
 from jobx.handlers.execution.fork_messages import FORK_NEWS, NotForked
 from jobx.handlers.execution.fork_server import ForkServer
 from jobx.handlers.execution.main import Config

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobx.config import FilesSettings
+from jobx.config_sections import FilesSettings
 from jobx.errors import ConfigError
 from jobx.handlers.files import opening
 
@@ -62,7 +62,7 @@ def test_a_local_folder_may_have_an_awkward_name(tmp_path: Path) -> None:
 def test_neither_executors_nor_checks_load_fsspec() -> None:
     program = (
         "import sys, jobx.handlers.execution.fork_server, jobx.handlers.files.opening as opening\n"
-        "from jobx.config import FilesSettings\n"
+        "from jobx.config_sections import FilesSettings\n"
         "opening.check(FilesSettings(url='memory://x'))\n"
         "assert not [name for name in sys.modules if name.startswith('fsspec')]\n"
     )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import JobxError, Overloaded
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.door.door import Door

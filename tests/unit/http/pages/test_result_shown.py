@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from falcon.testing import TestClient
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.http.app import create_app
 from jobx.http.pages import result_shown
 from tests.support.fake_node import FakeNode

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import values
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import InvalidInput
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget

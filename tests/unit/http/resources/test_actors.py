@@ -9,7 +9,7 @@ from falcon.testing import TestClient
 
 from jobx import questions
 from jobx.actors.inspection import actor_dump
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.writing import answer_memory

@@ -9,7 +9,7 @@ import falcon.inspect
 import pytest
 from falcon.testing import TestClient
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import NodeUnreachable
 from jobx.http.openapi.document import document
 from jobx.http.pages.addresses import PAGES

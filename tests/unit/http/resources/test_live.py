@@ -11,7 +11,7 @@ from falcon.asgi import SSEvent
 from falcon.testing import ASGIConductor, TestClient
 from msgspec.structs import replace
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import JobxError, NodeLost, NotFound, Overloaded, Unavailable
 from jobx.http.app import create_app
 from jobx.http.node.polls import Seen

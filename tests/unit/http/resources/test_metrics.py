@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from falcon.testing import TestClient
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import DeadlineExceeded, NodeUnreachable
 from jobx.http.app import create_app
 from jobx.http.door.door import Door

@@ -9,7 +9,7 @@ import pytest
 from falcon.testing import TestClient
 from msgspec.structs import replace
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import BlobDamaged
 from jobx.handlers.pairs import run_reader
 from jobx.http.app import create_app

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from falcon.asgi import Request, Response
 
-from jobx.config import HttpSettings
+from jobx.config_sections import HttpSettings
 from jobx.errors import Overloaded
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.door.door import Door

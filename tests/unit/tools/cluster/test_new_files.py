@@ -8,7 +8,7 @@ import pytest
 from jobx import config_loading
 from jobx.actors.cluster import membership
 from jobx.actors.cluster.identity import secret_of
-from jobx.config import ClusterSettings
+from jobx.config_sections import ClusterSettings
 from jobx.errors import AlreadyExists
 from jobx.tools.cluster.new_files import KEY_FILE, NewCluster, write
 

@@ -4,7 +4,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx import config, config_loading
+from jobx import config_loading
+from jobx.config import Settings
+from jobx.config_sections import HttpSettings, NodeSettings
 from jobx.tools.serving.programs import variables
 
 
@@ -17,15 +19,15 @@ from jobx.tools.serving.programs import variables
 def test_variables_carry_settings_to_a_child(
     executors: int, drain_s: float, capabilities: list[str], bind: str
 ) -> None:
-    node = config.NodeSettings(
+    node = NodeSettings(
         data_dir="/d", executors=executors, drain_s=drain_s, capabilities=tuple(capabilities)
     )
-    settings = config.Settings(node=node, http=config.HttpSettings(bind=bind))
+    settings = Settings(node=node, http=HttpSettings(bind=bind))
 
     assert config_loading.load(None, variables(settings)) == settings
 
 
 def test_variables_make_the_data_folder_absolute() -> None:
-    relative = msgspec.structs.replace(config.NodeSettings(), data_dir="here")
+    relative = msgspec.structs.replace(NodeSettings(), data_dir="here")
 
-    assert variables(config.Settings(node=relative))["JOBX_NODE_DATA_DIR"].startswith("/")
+    assert variables(Settings(node=relative))["JOBX_NODE_DATA_DIR"].startswith("/")

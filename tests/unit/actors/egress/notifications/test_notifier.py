@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobx import config
 from jobx.actors.egress import signing
 from jobx.actors.egress.http_client import Outbound
 from jobx.actors.egress.notifications import channels
 from jobx.actors.egress.notifications import notifier as notifiers
 from jobx.actors.egress.notifications.notifier import Clocks, Notifier
 from jobx.actors.notification import Notification, from_notes, handlers_changed, request_failed
-from jobx.config import NotifySettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import MailSettings, NotifySettings, OutboundSettings
 from jobx.errors import ConfigError
 from jobx.logs import JsonLines
 from jobx.model import Failure
@@ -149,8 +149,8 @@ def test_channel_that_is_down_is_nobodys_trouble_and_keeps_no_secret(
 def test_notification_is_mailed(tmp_path: Path) -> None:
     with mail_sink(tmp_path) as sink:
         settings = Settings(
-            outbound=config.OutboundSettings(ca_file=str(tmp_path / "ca.pem")),
-            mail=config.MailSettings(
+            outbound=OutboundSettings(ca_file=str(tmp_path / "ca.pem")),
+            mail=MailSettings(
                 host="localhost",
                 port=sink.port,
                 sender="jobx@example.com",

@@ -15,7 +15,8 @@ from jobx.actors.egress.notifications.channels import Message
 from jobx.actors.egress.notifications.notifier import ChannelQueue, Clocks, Notifier
 from jobx.actors.egress.notifications.told import Sending, Told
 from jobx.actors.notification import Notification
-from jobx.config import NotifySettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import NotifySettings
 from jobx.errors import Unavailable
 from jobx.views import NotificationPage
 from tests.support.http_sink import HttpSink, http_sink

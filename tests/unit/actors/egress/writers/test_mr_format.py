@@ -14,7 +14,8 @@ import pytest
 
 from jobx.actors.egress.writers import files, mr_format
 from jobx.actors.egress.writers.registry import Writers
-from jobx.config import ResultSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import ResultSettings
 from tests.support.http_sink import http_sink
 from tests.support.results import result, site
 

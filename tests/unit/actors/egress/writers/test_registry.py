@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx import config
 from jobx.actors.egress import signing
 from jobx.actors.egress.writers.base import Options, Result, Writer
 from jobx.actors.egress.writers.files import file_name
 from jobx.actors.egress.writers.registry import Writers, check_names
-from jobx.config import ResultSettings, Settings
+from jobx.config import Settings
+from jobx.config_sections import MailSettings, OutboundSettings, ResultSettings
 from jobx.errors import BlobDamaged, ConfigError, InvalidInput, StoreRefused, TooLarge
 from jobx.model import Job
 from tests.support.http_sink import http_sink
@@ -186,8 +186,8 @@ def test_place_of_the_http_writer_shows_no_token() -> None:
 
 def _mail_settings(folder: Path, port: int, **fields: Any) -> Settings:
     return Settings(
-        outbound=config.OutboundSettings(ca_file=str(folder / "ca.pem")),
-        mail=config.MailSettings(
+        outbound=OutboundSettings(ca_file=str(folder / "ca.pem")),
+        mail=MailSettings(
             host="localhost", port=port, sender="jobx@example.com", username=USER, password=PASSWORD
         ),
         results=ResultSettings(email_to=("a@example.com",), **fields),
