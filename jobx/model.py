@@ -1,8 +1,7 @@
 """The stored entities: workflow, job, step, handler, request.
 
 Fields have the original's names, so that plain tools can read an entity at its old path.
-Entities are frozen; a change is a copy with ``msgspec.structs.replace``. Decoding is strict:
-an unknown field or a wrong type is refused with its place.
+Entities are frozen; a change is a copy with ``msgspec.structs.replace``.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
-from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeGuard
 
 import msgspec
 
-from jobx.errors import UNREADABLE, InvalidInput, quote
+from jobx.errors import InvalidInput, quote
 from jobx.payload import Payload
 
 #: The look-ahead is needed because ``$`` also matches before a final newline.
@@ -45,11 +44,6 @@ _NAME: Final = re.compile(NAME_PATTERN)
 NAME_REASON: Final = (
     "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
 )
-#: Required handlers of a step, by field.
-_NEEDED: Final = {
-    "map_handler_name": "a step needs a mapper",
-    "reduce_handler_name": "a step needs a reducer",
-}
 
 
 class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -293,16 +287,6 @@ class Request(Entity, frozen=True, kw_only=True):
     search: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-E = TypeVar("E", bound=msgspec.Struct)
-
-#: msgspec looks at a struct when it first meets it, and two threads that meet one at the same time
-#: crash the process. So what threads read is met here, where there is one.
-_DECODERS: Final[dict[type[Any], msgspec.json.Decoder[Any]]] = {
-    kind: msgspec.json.Decoder(kind)
-    for kind in (Workflow, Job, Step, Handler, Plan, Delivery, Request)
-}
-
-
 def is_name(name: object) -> TypeGuard[str]:
     """Tell whether something is a valid name of an entity."""
     return isinstance(name, str) and bool(_NAME.match(name)) and ".." not in name
@@ -317,54 +301,3 @@ def check_name(where: str, name: object) -> str:
     if is_name(name):
         return name
     raise InvalidInput(where, quote(name), NAME_REASON)
-
-
-def convert(kind: type[E], where: str, fields: object) -> E:
-    """Return plain values as an entity.
-
-    Raises:
-        InvalidInput: A field is missing, unknown or wrong; the message names it.
-    """
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise _refusal(where, fields, error) from error
-
-
-def encode(entity: msgspec.Struct) -> bytes:
-    """Return an entity as JSON."""
-    return msgspec.json.encode(entity)
-
-
-def decode(kind: type[E], where: str, body: bytes) -> E:
-    """Return the entity in a JSON body.
-
-    Raises:
-        InvalidInput: The body is not JSON or not such an entity.
-    """
-    try:
-        entity: E = _DECODERS[kind].decode(body)
-    except msgspec.ValidationError as error:
-        raise _refusal(where, _plain(body), error) from error
-    except UNREADABLE as error:
-        raise InvalidInput(where, quote(body, 120), str(error)) from error
-    return entity
-
-
-def _plain(body: bytes) -> object:
-    """Return what is in a JSON body; what is wrong with it may stand before what cannot be read."""
-    try:
-        return msgspec.json.decode(body)
-    except UNREADABLE:
-        return body
-
-
-def _refusal(where: str, fields: object, error: msgspec.ValidationError) -> InvalidInput:
-    """Return why ``fields`` are no entity; it describes a wrong name in words, not by a pattern."""
-    expected, _, place = str(error).partition(" - at ")
-    field = place.strip("`").removeprefix("$.")
-    if repr(NAME_PATTERN) in expected and isinstance(fields, dict) and field in fields:
-        name = fields[field]
-        reason = NAME_REASON if name else _NEEDED.get(field, NAME_REASON)
-        return InvalidInput(f"{where}: {field}", quote(name), reason)
-    return InvalidInput(where, quote(fields, 120), str(error))

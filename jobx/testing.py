@@ -29,7 +29,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 import uvloop
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.node import Node
 from jobx.config import Settings
 from jobx.config_sections import BlobSettings, StoreSettings
@@ -250,7 +250,7 @@ class LocalWorkflow:
                 "combine_handler_name": combiner,
                 "reduce_handler_name": reducer,
             }
-            entities.create(model.convert(model.Step, f"step {name}", fields))
+            entities.create(entity_json.convert(model.Step, f"step {name}", fields))
             entities.create(
                 model.Job(
                     workflow_name=_WORKFLOW, job_name=name, description="", initial_step_name=name

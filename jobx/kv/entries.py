@@ -9,9 +9,9 @@ import msgspec
 from msgspec import inspect
 from msgspec.structs import replace
 
+from jobx.entity_json import decode
 from jobx.errors import EntryDamaged, FormUnknown, InvalidInput
 from jobx.kv.store import Entry
-from jobx.model import decode
 
 E = TypeVar("E", bound=msgspec.Struct)
 

@@ -20,7 +20,7 @@ from typing import Final
 
 import click
 
-from jobx import model, values
+from jobx import entity_json, model, values
 from jobx.actors.inspection.dumps import text as dump_text
 from jobx.actors.request.events import Accepted, Done, Event, Mapped, to_record
 from jobx.actors.request.spans import Span
@@ -48,7 +48,7 @@ def write(store: SqliteStore, count: int, *, is_slow: bool) -> None:
         is_done=True, accepted_at=1.0, finished_at=2.0,
     )  # fmt: skip
     writes: list[Write] = list(request_entity.accept_writes(request, "n"))
-    writes.append(Put(keys.plan("w", "plan"), model.encode(Plan(steps=steps))))
+    writes.append(Put(keys.plan("w", "plan"), entity_json.encode(Plan(steps=steps))))
     for number, event in enumerate(_events(count, is_slow=is_slow)):
         writes.append(event_log.event_write("w", ID, number, to_record(event)))
         if len(writes) >= _COMMIT:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.ports import Log
@@ -59,7 +59,7 @@ class Stage:
 
     def accept(self) -> None:
         """Append the first event of a request, with all that belongs to it."""
-        plan = Put(keys.plan("w", "p"), model.encode(model.Plan(steps={})))
+        plan = Put(keys.plan("w", "p"), entity_json.encode(model.Plan(steps={})))
         self.record(0, ACCEPTED, plan, *request_entity.accept_writes(REQUEST, "n", None, 1))
 
     def hears(self, kind: type[Any], count: int = 1) -> list[Any]:

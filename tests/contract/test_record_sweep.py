@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobx.actors.record_sweep import LEFT_S, RecordSweep
+from jobx.entity_json import encode
 from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.transactions import change
@@ -17,7 +18,7 @@ from jobx.kv.requests import indexing, lives
 from jobx.kv.requests.indexing import Progress
 from jobx.kv.requests.lives import FORM, Life
 from jobx.kv.store import Create, Write
-from jobx.model import Workflow, encode
+from jobx.model import Workflow
 from tests.support.stores import ALL_KINDS, OpenStore
 
 

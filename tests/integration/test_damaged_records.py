@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.cluster import identity, members
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError
 from jobx.kv import keys, large_events, leases
@@ -86,8 +86,8 @@ def test_a_damaged_record_that_can_be_done_without_counts_as_none(
     [
         (_last_life, InternalError),
         (_cluster, EntryDamaged),
-        (lambda value: model.decode(model.Workflow, "w", value), InvalidInput),
-        (lambda value: model.decode(model.Request, "r", value), InvalidInput),
+        (lambda value: entity_json.decode(model.Workflow, "w", value), InvalidInput),
+        (lambda value: entity_json.decode(model.Request, "r", value), InvalidInput),
     ],
     ids=["life of this node", "cluster", "workflow", "request"],
 )

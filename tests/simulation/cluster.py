@@ -19,7 +19,7 @@ from typing import Any, Final
 from msgspec import structs
 from thespian.actors import Actor, ActorAddress, ActorSystem
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors import recovery
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LocalEnd
@@ -413,13 +413,13 @@ class Cluster:
     def entity(self, request_id: str) -> model.Request | None:
         """Return a request as the store has it."""
         entry = self.store.get(keys.entity("request", WORKFLOW, request_id))
-        return model.decode(model.Request, "request", entry.value) if entry else None
+        return entity_json.decode(model.Request, "request", entry.value) if entry else None
 
     def entities(self) -> dict[str, list[model.Request]]:
         """Return the requests of each ask, as the store has them."""
         found: dict[str, list[model.Request]] = defaultdict(list)
         for entry in self.store.range(keys.entities("request", WORKFLOW)):
-            request = model.decode(model.Request, "request", entry.value)
+            request = entity_json.decode(model.Request, "request", entry.value)
             found[request.idempotency_key or ""].append(request)
         return found
 

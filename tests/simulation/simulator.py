@@ -12,7 +12,7 @@ from typing import Any
 
 from thespian.actors import ActorAddress, ActorSystem
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors import recovery
 from jobx.actors.commits import commit
 from jobx.actors.coordination.supervisor import Supervisor
@@ -333,7 +333,7 @@ class Simulation:
     def entity(self, request_id: str) -> model.Request | None:
         """Return a request as the store has it."""
         entry = self.store.get(keys.entity("request", WORKFLOW, request_id))
-        return model.decode(model.Request, "request", entry.value) if entry else None
+        return entity_json.decode(model.Request, "request", entry.value) if entry else None
 
     def unfinished(self, request_ids: list[str]) -> list[str]:
         """Return requests that are in the store and have not ended."""

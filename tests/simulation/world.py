@@ -16,7 +16,7 @@ from typing import Any
 
 from thespian.actors import ActorAddress
 
-from jobx import model, values
+from jobx import entity_json, model, values
 from jobx.actors.messages import Submit
 from jobx.kv import keys
 from jobx.kv.store import Put, Write
@@ -146,7 +146,7 @@ def submission(
         plan=plan,
         arguments=arguments,
         time_limit_s=time_limit_s,
-        writes=(Put(keys.plan(request.workflow_name, "p"), model.encode(plan)), *writes),
+        writes=(Put(keys.plan(request.workflow_name, "p"), entity_json.encode(plan)), *writes),
         reply_to=reply_to,
         **more,
     )

@@ -26,6 +26,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx": set(),
     "jobx.config_loading": {"msgspec"},
     "jobx.config_sections": {"msgspec"},
+    "jobx.entity_json": {"msgspec"},
     "jobx.frames": {"msgspec"},
     "jobx.model": {"msgspec"},
     "jobx.payload": {"msgspec"},

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from jobx import model, questions, values, views
+from jobx import entity_json, model, questions, values, views
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.server import Table
 from jobx.actors.inspection.view_builders import plain
@@ -150,7 +150,7 @@ class EntityVerbs:
 
 
 def _entity(kind: type[Any], asked: questions.CreateEntity | questions.PutEntity) -> Any:
-    return model.convert(kind, asked.kind, values.unpack(memoryview(asked.fields)))
+    return entity_json.convert(kind, asked.kind, values.unpack(memoryview(asked.fields)))
 
 
 def _kind(name: str) -> type[Any]:

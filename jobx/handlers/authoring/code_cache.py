@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.errors import EntryDamaged, NotFound
 from jobx.kv import keys
 from jobx.kv.entities.versions import version_of
@@ -40,7 +40,7 @@ class CodeCache:
         entry = self._store.get(key)
         if entry is None:
             raise NotFound("handler version", f"{workflow}/{version}")
-        handler = model.decode(model.Handler, f"handler {key}", entry.value)
+        handler = entity_json.decode(model.Handler, f"handler {key}", entry.value)
         if version_of(handler) != version:
             raise EntryDamaged(key, "it is not the code that its name is a hash of")
         load = load_of(handler, version)

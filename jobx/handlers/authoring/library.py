@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound, TooLarge
 from jobx.handlers.authoring.planning import Planner
 from jobx.handlers.scope.arguments import Takes
@@ -243,7 +243,7 @@ class Library:
         return _Known(snapshot.jobs, pinned, broken, faults, takes=takes)
 
     def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
-        body = model.encode(plan)
+        body = entity_json.encode(plan)
         digest = hashlib.sha256(body).hexdigest()
         if old is not None and old.pinned.digest == digest:
             return old.pinned

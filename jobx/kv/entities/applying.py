@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from jobx.entity_json import encode
 from jobx.errors import EntryDamaged, InUse, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.entities import WorkflowSnapshot
@@ -23,7 +24,7 @@ from jobx.kv.entities.versions import handlers_state, version_of
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
-from jobx.model import Handler, Step, encode
+from jobx.model import Handler, Step
 
 Action: TypeAlias = Literal["added", "updated", "removed", "kept"]
 #: Entities by key; None for one that cannot be read.

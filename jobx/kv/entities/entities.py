@@ -14,6 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
+from jobx.entity_json import encode
 from jobx.errors import (
     AlreadyExists,
     Conflict,
@@ -42,7 +43,7 @@ from jobx.kv.entities.versions import complete, handlers_state, version_of
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Delete, DeletePrefix, Put, Replace, Store, Write
-from jobx.model import Handler, Job, Step, Workflow, encode
+from jobx.model import Handler, Job, Step, Workflow
 
 _log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from jobx.entity_json import encode
 from jobx.errors import TooLarge
 from jobx.kv.entities.references import (
     HANDLER_FIELDS,
@@ -18,7 +19,7 @@ from jobx.kv.entities.references import (
 from jobx.kv.entities.stored_form import write_of
 from jobx.kv.entities.transactions import change, change_in_pieces
 from jobx.kv.store import Put, Store, Write
-from jobx.model import HandlerType, Step, encode
+from jobx.model import HandlerType, Step
 
 
 class StepHandlers:

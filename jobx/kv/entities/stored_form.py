@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from jobx.entity_json import decode, encode
 from jobx.errors import InvalidInput, TooLarge, quote
 from jobx.kv.entities.references import KINDS, E
 from jobx.kv.store import Create, Entry, Put, Replace, Write
-from jobx.model import decode, encode
 
 #: Longest description of a handler; ``model.py`` has the limits of other kinds.
 MAX_DESCRIPTION: Final = 65_536

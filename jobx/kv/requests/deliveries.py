@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
+from jobx.entity_json import encode
 from jobx.errors import Conflict, EntryDamaged, FormUnknown, NotFound, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Delete, Entry, Put, Replace, Store, Write
-from jobx.model import Delivery, Request, encode
+from jobx.model import Delivery, Request
 
 PENDING: Final = "pending"
 GIVEN_UP: Final = "given_up"

@@ -14,13 +14,14 @@ from typing import Final
 from msgspec import inspect
 from msgspec.structs import replace
 
+from jobx.entity_json import encode
 from jobx.errors import FormUnknown, NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded, known
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import kept_requests, lives
 from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
-from jobx.model import Plan, Request, check_name, encode
+from jobx.model import Plan, Request, check_name
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from jobx import meanings, model
+from jobx import entity_json, meanings, model
 from jobx.handlers.authoring import mr_check, source, sync
 from jobx.tools.commands.handler_trial import add_trial_commands
 from jobx.tools.shared import render
@@ -68,7 +68,7 @@ def create(
         "argument_spec": arguments,
         "required_capability": source.GENERAL if capability == "none" else capability,
     }
-    entity = model.convert(model.Handler, f"handler {workflow}/{name}", fields)
+    entity = entity_json.convert(model.Handler, f"handler {workflow}/{name}", fields)
     source.check(entity)
     with call.examples() as check:
         check(entity)

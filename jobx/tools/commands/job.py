@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.egress.writers import registry
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import add_commands, done
@@ -62,7 +62,7 @@ def create(
         "description": description,
         "initial_step_name": step,
     }
-    created = model.convert(model.Job, f"job {workflow}/{name}", fields)
+    created = entity_json.convert(model.Job, f"job {workflow}/{name}", fields)
     registry.check_names(created, call.settings.results)
     with call.entities() as entities:
         entities.create(created)

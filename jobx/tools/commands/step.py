@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.kv.entities.step_handlers import StepHandlers
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
@@ -42,7 +42,7 @@ def create(
         "reduce_handler_name": reducer,
     }
     with call.entities() as entities:
-        entities.create(model.convert(model.Step, f"step {workflow}/{name}", fields))
+        entities.create(entity_json.convert(model.Step, f"step {workflow}/{name}", fields))
     done(call, "created", "step", f"{workflow}/{name}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.handlers.authoring import folder_writing
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import deleted, done, force_option, show, show_all
@@ -23,7 +23,7 @@ def create(call: Call, name: str, description: str) -> None:
     """Create a workflow, and the data folder if there is none."""
     fields = {"workflow_name": name, "description": description}
     with call.entities(create=True) as entities:
-        entities.create(model.convert(model.Workflow, f"workflow {name}", fields))
+        entities.create(entity_json.convert(model.Workflow, f"workflow {name}", fields))
     done(call, "created", "workflow", name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx import model
+from jobx import entity_json
 from jobx.actors import log_writer
 from jobx.actors.messages import CommitRefused, Committed, LogRead
 from jobx.actors.request.events import Cancelled, to_record
@@ -23,7 +23,7 @@ def _reading(b: Bench, number: int) -> None:
     """Append an acceptance that nobody hurries, then read the log for a new owner."""
     writes = [
         *request_entity.accept_writes(REQUEST, "n"),
-        Put(keys.plan("flow", "digest"), model.encode(PLAN)),
+        Put(keys.plan("flow", "digest"), entity_json.encode(PLAN)),
         event_log.event_write(*A, 0, to_record(ACCEPTED)),
     ]
     b.writer.append(A, b.owners[A], number, writes, urgent=False)
@@ -34,7 +34,7 @@ def _reading(b: Bench, number: int) -> None:
 async def test_reading_comes_after_what_is_being_written() -> None:
     async with bench() as b:
         accepted(b.store, ACCEPTED)
-        b.store.commit([Put(keys.plan("flow", "digest"), model.encode(PLAN))])
+        b.store.commit([Put(keys.plan("flow", "digest"), entity_json.encode(PLAN))])
         b.store.gate.clear()
         second = event_log.event_write("flow", "a", 1, to_record(Cancelled(2.0, "why")))
         b.writer.append(A, b.owners[A], 1, [second], True)

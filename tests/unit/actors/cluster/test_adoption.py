@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.cluster.adoption import AGAIN_S, DISCOVER_S, LOOK_S, MOST, Adoption, Inherited
 from jobx.actors.cluster.heirs import PATIENCE_S, Heirs
 from jobx.actors.cluster.members import NodeRecord, encode
@@ -273,7 +273,7 @@ def requires(b: Survivor, *words: str, may_wait: bool = False) -> None:
     )
     accepted = Accepted(1.0, "j", "s", "p", Payload(0, 0, b""), 1.0, may_wait=may_wait)
     event = event_log.event_write(*KEY, 0, to_record(accepted))
-    b.store.commit([event, Put(keys.plan("w", "p"), model.encode(plan))])
+    b.store.commit([event, Put(keys.plan("w", "p"), entity_json.encode(plan))])
 
 
 @pytest.mark.parametrize(

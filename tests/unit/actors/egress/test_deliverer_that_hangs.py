@@ -24,13 +24,14 @@ from jobx.actors.notification import Notification
 from jobx.actors.threads import MAX_OVERDUE
 from jobx.config import Settings
 from jobx.config_sections import ResultSettings
+from jobx.entity_json import encode
 from jobx.errors import ConfigError, NotFound
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Put
-from jobx.model import Delivery, Destination, Workflow, encode
+from jobx.model import Delivery, Destination, Workflow
 from jobx.questions import ListRequests
 from tests.support.results import finished, site
 

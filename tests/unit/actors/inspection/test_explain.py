@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.inspection.explain import of_open, of_stored
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.log_writer import Outstanding
@@ -77,7 +77,7 @@ def ended(state: str, failure: model.Failure | None) -> str:
         workflow_name="flow", request_id="r1", job_name="j", invocation_id="m0", accepted_at=1.0,
         state=state, is_done=True, failure=failure,
     )  # fmt: skip
-    store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(request))])
+    store.commit([Put(keys.entity("request", "flow", "r1"), entity_json.encode(request))])
     return of_stored(store, "flow", "r1", None).says
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from jobx import model, values
+from jobx import entity_json, model, values
 from jobx.actors.inspection import trace, trace_log
 from jobx.actors.request.events import (
     Accepted,
@@ -79,7 +79,7 @@ def _store(*events: Event, state: str = "running") -> MemoryStore:
     request = msgspec.structs.replace(REQUEST, state=state, is_done=state != "running")
     writes = [
         *request_entity.accept_writes(request, "node"),
-        Put(keys.plan("flow", "digest"), model.encode(PLAN)),
+        Put(keys.plan("flow", "digest"), entity_json.encode(PLAN)),
         *(
             event_log.event_write("flow", "r1", n, to_record(event))
             for n, event in enumerate(events)

@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 import pytest
 from msgspec.structs import replace
 
-from jobx import model, questions, views
+from jobx import entity_json, model, questions, views
 from jobx.actors.inspection.folding import page_reader, view_file
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.summary import summarize
@@ -65,7 +65,7 @@ class Requests:
         self._put()
 
     def _put(self) -> None:
-        self.store.commit([Put(keys.entity("request", "w", "r"), model.encode(self.entity))])
+        self.store.commit([Put(keys.entity("request", "w", "r"), entity_json.encode(self.entity))])
 
 
 @pytest.fixture(autouse=True)
@@ -269,7 +269,7 @@ def test_least_used_folds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
     other = model.Request(
         workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=2.0
     )
-    requests.store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
+    requests.store.commit([Put(keys.entity("request", "w", "s"), entity_json.encode(other))])
     kept.view(requests.store, questions.GetSummary(workflow="w", request_id="s"), summarize)
     assert list(kept._entries) == [("w", "s", 2.0)]
 
@@ -285,7 +285,7 @@ def test_two_logs_that_do_not_fit_together_are_both_read_to_their_ends(
         workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=1.0
     )
     store = logs[1].store
-    store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
+    store.commit([Put(keys.entity("request", "w", "s"), entity_json.encode(other))])
     store.commit([
         Put(keys.event("w", "s", number), body)
         for number, body in event_log.bodies(store, "w", "r")
@@ -308,7 +308,7 @@ def test_log_that_nobody_reads_on_makes_room(monkeypatch: pytest.MonkeyPatch) ->
     other = model.Request(
         workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=2.0
     )
-    requests.store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
+    requests.store.commit([Put(keys.entity("request", "w", "s"), entity_json.encode(other))])
     kept.view(requests.store, questions.GetSummary(workflow="w", request_id="s"), summarize)
     assert list(kept._entries) == [("w", "s", 2.0)]
 

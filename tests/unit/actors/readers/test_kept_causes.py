@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.actors.readers import kept_causes
 from jobx.actors.readers.kept_causes import KeptCauses
 from jobx.actors.request.events import Accepted, Done, Event, Mapped, Retried, to_record
@@ -51,7 +51,9 @@ def add_failed(store: MemoryStore, request_id: str) -> None:
         event_log.event_write("w", request_id, number, to_record(event))
         for number, event in enumerate(log)
     ]
-    store.commit([Put(keys.entity("request", "w", request_id), model.encode(request)), *writes])
+    store.commit(
+        [Put(keys.entity("request", "w", request_id), entity_json.encode(request)), *writes]
+    )
 
 
 def test_a_long_log_is_read_in_parts_until_the_first_cause_is_found() -> None:

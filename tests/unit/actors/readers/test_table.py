@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from jobx import model, questions
+from jobx import entity_json, model, questions
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Done, Event, Finished, Mapped, to_record
@@ -76,8 +76,8 @@ def raced(reads: int, writes: list[Write]) -> Raced:
     ref = HandlerRef(handler_name="handler", version="0" * 64)
     plan = Plan(steps={"fan": PlanStep(mapper=ref, reducer=ref)})
     store.commit([
-        Put(keys.entity("request", "w", "r"), model.encode(request)),
-        Put(keys.plan("w", "plan"), model.encode(plan)),
+        Put(keys.entity("request", "w", "r"), entity_json.encode(request)),
+        Put(keys.plan("w", "plan"), entity_json.encode(plan)),
         *(event_log.event_write("w", "r", n, to_record(one)) for n, one in enumerate(log())),
     ])  # fmt: skip
     return store

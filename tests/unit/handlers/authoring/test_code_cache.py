@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.errors import EntryDamaged, NotFound
 from jobx.handlers.authoring import code_cache
 from jobx.handlers.authoring.code_cache import CodeCache
@@ -79,6 +79,6 @@ def test_code_that_is_not_what_its_version_says_is_not_given_out(store: MemorySt
     version = put(store, MAPPER)
     handler = Entities(store).get(model.Handler, "w", "m")
     altered = msgspec.structs.replace(handler, source_code=OTHER)
-    store.commit([Put(keys.code("w", version), model.encode(altered))])
+    store.commit([Put(keys.code("w", version), entity_json.encode(altered))])
     with pytest.raises(EntryDamaged, match="hash"):
         CodeCache(store).code("w", version)

@@ -6,7 +6,7 @@ import threading
 import msgspec
 import pytest
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.errors import EntryDamaged, NotFound, TooLarge
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
@@ -192,8 +192,8 @@ def test_plan_tells_a_reducer_that_takes_all_results_from_one_that_is_called_onc
 
 def test_plan_digest_is_that_of_its_content(known: Library) -> None:
     digest, plan, writes = known.plan("demo")
-    assert digest == hashlib.sha256(model.encode(plan)).hexdigest()
-    assert writes == [Put(keys.plan("demo", digest), model.encode(plan))]
+    assert digest == hashlib.sha256(entity_json.encode(plan)).hexdigest()
+    assert writes == [Put(keys.plan("demo", digest), entity_json.encode(plan))]
 
 
 def test_plan_digest_does_not_depend_on_the_order_of_creation(

@@ -10,6 +10,7 @@ from falcon.testing import TestClient
 from msgspec.structs import replace
 
 from jobx.config_sections import HttpSettings
+from jobx.entity_json import encode
 from jobx.errors import BlobDamaged
 from jobx.handlers.pairs import run_reader
 from jobx.http.app import create_app
@@ -17,7 +18,7 @@ from jobx.http.writing import results
 from jobx.kv import keys
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Put
-from jobx.model import Failure, encode
+from jobx.model import Failure
 from tests.support.fake_node import FakeNode
 
 

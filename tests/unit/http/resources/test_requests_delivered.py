@@ -6,10 +6,11 @@ import pytest
 from falcon.testing import TestClient
 from msgspec.structs import replace
 
+from jobx.entity_json import encode
 from jobx.kv import keys
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Put
-from jobx.model import Destination, encode
+from jobx.model import Destination
 from jobx.questions import DeliverResult
 from tests.support.fake_node import FakeNode
 from tests.unit.http.resources.test_requests import submit

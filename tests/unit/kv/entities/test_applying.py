@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jobx.entity_json import encode
 from jobx.errors import InUse, StoreUnavailable, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.applying import Change, apply_workflow, compare
@@ -18,7 +19,7 @@ from jobx.kv.entities.versions import version_of
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Entry, Limits, Put, Store, Unit
-from jobx.model import Handler, Job, Step, Workflow, encode
+from jobx.model import Handler, Job, Step, Workflow
 
 MAPPER = Handler(
     workflow_name="flow",

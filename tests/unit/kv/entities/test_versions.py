@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from jobx.entity_json import decode
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.versions import version_of
 from jobx.kv.memory import MemoryStore
-from jobx.model import Handler, Retry, Workflow, decode
+from jobx.model import Handler, Retry, Workflow
 from tests.unit.kv.entities.flow import FLOW, HANDLERS, changed, handler
 
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from jobx.entity_json import encode
 from jobx.errors import JobxError, OutcomeUnknown, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import deliveries
 from jobx.kv.requests.deliveries import GIVEN_UP
 from jobx.kv.store import Chain, CommitOutcome, Delete, Put, Unit
-from jobx.model import Destination, encode
+from jobx.model import Destination
 from tests.support.results import NAMES, finished
 
 KEY = NAMES.workflow, NAMES.request_id

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx import model
+from jobx import entity_json, model
 from jobx.errors import Conflict, FormUnknown, InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
@@ -43,7 +43,7 @@ FAILED = {"state": "failed", "is_done": True, "finished_at": 10.0, "failure": FA
 
 def put_newer(store: MemoryStore, whole: Request, path: tuple[str | int, ...], value: str) -> None:
     """Write a request as a newer version does, with another value at a path in it."""
-    fields: Any = json.loads(model.encode(whole))
+    fields: Any = json.loads(entity_json.encode(whole))
     within = functools.reduce(operator.getitem, path[:-1], fields)
     within[path[-1]] = value
     store.commit([Put(keys.entity("request", "flow", "a"), json.dumps(fields).encode())])

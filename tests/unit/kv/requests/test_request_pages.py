@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jobx import model
+from jobx import entity_json
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_pages
@@ -62,7 +62,7 @@ def test_a_page_of_all_holds_what_runs_and_what_has_ended_by_age(store: MemorySt
 def test_a_request_that_leaves_a_state_while_it_is_listed_is_left_out(store: MemoryStore) -> None:
     accept(store, request("r1"))
     done = msgspec.structs.replace(request("r1"), state="failed", is_done=True)
-    store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(done))])
+    store.commit([Put(keys.entity("request", "flow", "r1"), entity_json.encode(done))])
     assert request_pages.page(store, "flow", Filter(state="running")) == ([], None)
 
 

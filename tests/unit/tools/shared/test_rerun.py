@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from jobx import model
+from jobx import entity_json
 from jobx.actors.inspection.dumps.dump import Dump
 from jobx.actors.inspection.dumps.lines import DumpLine
 from jobx.errors import InvalidInput, NotFound
@@ -43,7 +43,7 @@ def sample(folder: Path) -> Sample:
             workflow_name="w", handler_name=version[:-2], description="", source_code="",
             source_type="python", handler_type="mapper",
         )  # fmt: skip
-        made.store.commit([Put(keys.code("w", version), model.encode(handler))])
+        made.store.commit([Put(keys.code("w", version), entity_json.encode(handler))])
     return made
 
 

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from jobx import model, values
+from jobx import entity_json, model, values
 from jobx.actors.inspection.dumps import text as dump_text
 from jobx.actors.inspection.dumps.dump import Dump
 from jobx.actors.inspection.dumps.lines import DumpLine
@@ -88,7 +88,7 @@ class Sample:
         )  # fmt: skip
         writes = [
             *request_entity.accept_writes(request, "n1"),
-            Put(keys.plan("w", "digest"), model.encode(PLAN)),
+            Put(keys.plan("w", "digest"), entity_json.encode(PLAN)),
         ]
         for number, event in enumerate(events):
             writes.append(event_log.event_write("w", "r1", number, to_record(event)))
