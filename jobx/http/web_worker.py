@@ -8,13 +8,9 @@ silent, there is room for a few more, which get nothing but ``/health``.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import math
 import resource
-import socket
-import struct
-import termios
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -24,6 +20,7 @@ from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol, _get_cached_s
 from gunicorn.workers import gasgi
 
 from jobx.http import head_refusals
+from jobx.http.answer_flow import AnswerFlow
 
 #: Files that a web worker needs in addition to its connections.
 _OTHER_FILES: Final = 256
@@ -36,19 +33,10 @@ _HALF_OPEN_S: Final = 10.0
 #: How long what a client still sends is thrown away, so that it can read its answer.
 _LINGER_S: Final = 1.0
 _SWEEP_S: Final = 1.0
-#: A client that takes nothing of a stream of events for so long is cut off …
-_STREAM_S: Final = 30.0
-#: … and what the kernel keeps of one: it would take megabytes before it tells of a slow client.
-_STREAM_BYTES: Final = 32 << 10
-#: What it keeps of other answers on the same connection.
-_OTHER_BYTES: Final = 1 << 20
 #: The header of an answer that is such a stream.
 _STREAM: Final = (b"x-accel-buffering", b"no")
-#: What a client must take of its answer within ``http.stall_s``.
-_LEAST_BYTES: Final = 16 << 10
 #: How often it is logged at most that connections are refused.
 _WORD_S: Final = 60.0
-_INT: Final = struct.Struct("i")
 
 log = logging.getLogger(__name__)
 
@@ -137,12 +125,11 @@ class Connection(ASGIProtocol):
     #: A head is awaited, but the client has not taken the answer before it.
     _has_rest = False
     _closed: bool
-    _stall: asyncio.TimerHandle | None = None
-    #: The answer is a stream of events.
-    _is_stream = False
+    _answers: AnswerFlow
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a place, or one of the few that are kept for questions of health."""
+        self._answers = AnswerFlow(transport, self.worker.loop, self.worker.stall_s, self.end)
         super().connection_made(transport)
         self._has_place = self.worker.make_room()
         if not self._has_place and self.worker.nr_conns > self.worker.connection_limit + _ROOM:
@@ -153,7 +140,7 @@ class Connection(ASGIProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
         self.worker.silent.pop(self, None)
-        self._let_flow()
+        self._answers.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -200,48 +187,15 @@ class Connection(ASGIProtocol):
     def pause_writing(self) -> None:
         """Watch that the client takes what waits for it."""
         super().pause_writing()
-        self._watch_flow(self._unsent_bytes())
+        self._answers.watch()
 
     def resume_writing(self) -> None:
         """Go on: the client has taken enough for now."""
-        self._let_flow()
+        self._answers.stop()
         super().resume_writing()
         if self._has_rest:
             self._leave_rest()
             self._await_head()
-
-    def _watch_rest(self) -> None:
-        """Watch that the client takes what is left when its connection is to be closed."""
-        transport = self.transport
-        if transport is not None and transport.get_write_buffer_size() and self._stall is None:
-            self._watch_flow(self._unsent_bytes())
-
-    def _watch_flow(self, unsent_bytes: int) -> None:
-        limit_s = self.worker.stall_s
-        self._stall = self.worker.loop.call_later(
-            min(limit_s, _STREAM_S) if self._is_stream else limit_s,
-            self._look_at_flow,
-            unsent_bytes,
-        )
-
-    def _let_flow(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-
-    def _look_at_flow(self, before_bytes: int) -> None:
-        unsent_bytes = self._unsent_bytes()
-        if before_bytes - unsent_bytes < (1 if self._is_stream else _LEAST_BYTES):
-            self.end()
-        else:
-            self._watch_flow(unsent_bytes)
-
-    def _unsent_bytes(self) -> int:
-        """Return what is on its way: in the transport, and in the kernel until it is taken."""
-        connection = self.transport.get_extra_info("socket")
-        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
-        (queued_bytes,) = _INT.unpack(queued)
-        return int(self.transport.get_write_buffer_size() + queued_bytes)
 
     def end(self) -> None:
         """Close the connection at once."""
@@ -266,8 +220,9 @@ class Connection(ASGIProtocol):
     def _arm_keepalive_timer(self) -> None:
         super()._arm_keepalive_timer()
         self._head_bytes = 0
-        if self._is_stream:
-            self._end_stream()
+        if self._answers.is_stream:
+            self._leave_rest()
+            self._answers.end_stream()
         if self.transport.get_write_buffer_size():
             self._has_rest = True
             self.transport.set_write_buffer_limits(high=0)  # writing is paused until all is sent
@@ -299,30 +254,10 @@ class Connection(ASGIProtocol):
     def _send_response_start(self, status: int, headers: Any, request: Any, **options: Any) -> None:
         self._is_answering = True
         if _STREAM in headers:
-            self._begin_stream()
+            self._answers.begin_stream()
         # Its own list of phrases has not all statuses, and the first call for one decides.
         _get_cached_status_line(request.version, status, self._get_reason_phrase(status))
         super()._send_response_start(status, headers, request, **options)
-
-    def _begin_stream(self) -> None:
-        """Notice early when the client takes nothing, or is gone without a word."""
-        self._is_stream = True
-        self.transport.set_write_buffer_limits(high=0)
-        self._set_up_socket(_STREAM_BYTES, min(self.worker.stall_s, _STREAM_S))
-
-    def _end_stream(self) -> None:
-        """Take the connection for other answers again."""
-        self._is_stream = False
-        self._leave_rest()
-        self._set_up_socket(_OTHER_BYTES, 0.0)
-
-    def _set_up_socket(self, kept_bytes: int, unanswered_s: float) -> None:
-        """Bound what the kernel keeps, and how long it waits for the other side; 0: for long."""
-        connection = self.transport.get_extra_info("socket")
-        with suppress(OSError):  # it is lost, or a Unix socket, which has no such time
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kept_bytes)
-            limit_ms = int(unanswered_s * 1000)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
         """Refuse what the parser itself does not expect: a length of thousands of digits."""
@@ -348,7 +283,7 @@ class Connection(ASGIProtocol):
         receiver = self._body_receiver
         if self._closed or receiver is None or receiver._complete:
             super()._close_transport()
-            self._watch_rest()
+            self._answers.watch_rest()
             return
         self._closed = self._lingers = True
         with suppress(OSError, RuntimeError):
