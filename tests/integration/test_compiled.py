@@ -18,7 +18,7 @@ TESTS = (
     "tests/unit/test_value_rules.py",
     "tests/unit/test_values.py",
     *(f"tests/unit/handlers/{room}" for room in ("blobs", "execution", "pairs", "scope")),
-    "tests/integration/test_executor.py",
+    *(f"tests/integration/test_executor{subject}.py" for subject in ("", "_cleaning", "_time")),
     "tests/integration/test_node_handlers.py",
 )
 TESTS_S = 900
