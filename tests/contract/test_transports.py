@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobx.actors.bridge.envelope import MAX_DATAGRAM_BYTES
-from jobx.actors.bridge.nsq import clearing
+from jobx.actors.bridge.nsq import clearing, connection
 from jobx.actors.bridge.nsq.clients import Publisher, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.nsq.transport import NsqTransport, server_of
@@ -182,6 +183,25 @@ def test_queues_of_a_node_that_has_gone_are_removed(
         for workflow in ("v", "w"):
             await sent(a, Lane("b", workflow), server)
         a.reach({"a": server.address})
+        await eventually_soon(lambda: not server.topics())
+
+    asyncio.run(over_nsq(test, server))
+
+
+def test_queues_of_a_node_that_has_gone_are_removed_once_an_nsqd_that_stood_still_answers(
+    server: nsq.Nsqd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "CLEAR_S", 0.01)
+    monkeypatch.setattr(connection, "HANDSHAKE_S", 1.0)
+
+    async def test(open_one: Open) -> None:
+        a: Any = open_one("a")
+        for workflow in ("v", "w"):
+            await sent(a, Lane("b", workflow), server)
+        server.signal(signal.SIGSTOP)
+        a.reach({"a": server.address})
+        await eventually_soon(lambda: a._clearing._failures)
+        server.signal(signal.SIGCONT)
         await eventually_soon(lambda: not server.topics())
 
     asyncio.run(over_nsq(test, server))
