@@ -25,6 +25,11 @@ STALL_S: Final = 0.1
 _LONG_S: Final = 1.0
 #: How often the loop says that it turns. A stall that is longer by that is never missed.
 BEAT_S: Final = 0.05
+#: How often an idle one does: it would spend most of its time on this.
+REST_S: Final = 0.25
+#: It is idle after so many beats in a row between which it used at most so much processor time.
+_RESTS_AFTER: Final = 40
+_QUIET_S: Final = 0.001
 #: Places that are counted apart; further ones are ``other``.
 MOST_PLACES: Final = 100
 #: The place of a stall in which the thread stood still as well.
@@ -66,6 +71,7 @@ class Stalls:
         self._seen: str | None = None
         #: What runs the loop: the frame below all of its calls.
         self._runner: FrameType | None = None
+        self._used_s, self._quiet_beats = time.thread_time(), 0
         self._due_s = time.monotonic() + BEAT_S
         self._timer = self._loop.call_later(BEAT_S, self._beat)
         self._stopped = threading.Event()
@@ -87,10 +93,18 @@ class Stalls:
         now = time.monotonic()
         late_s, seen = now - self._due_s, self._seen
         self._runner = sys._getframe(1)
-        self._due_s, self._seen = now + BEAT_S, None
+        next_s = self._next_s()
+        self._due_s, self._seen = now + next_s, None
         if late_s > STALL_S:
             self._stalled(late_s, seen or UNSEEN, now)
-        self._timer = self._loop.call_later(BEAT_S, self._beat)
+        self._timer = self._loop.call_later(next_s, self._beat)
+
+    def _next_s(self) -> float:
+        """Return the time until the next beat, which is longer while the loop is idle."""
+        before_s, self._used_s = self._used_s, time.thread_time()
+        is_quiet = self._used_s - before_s <= _QUIET_S
+        self._quiet_beats = self._quiet_beats + 1 if is_quiet else 0
+        return BEAT_S if self._quiet_beats < _RESTS_AFTER else REST_S
 
     def _stalled(self, late_s: float, where: str, now: float) -> None:
         self.count += 1

@@ -57,6 +57,12 @@ class Server:
         self.range, self.txn = kv.Range, kv.Txn
         self.watch = rpc_pb2_grpc.WatchStub(self.channel).Watch
         self.leases = rpc_pb2_grpc.LeaseStub(self.channel)
+        # Of a stream of renewals one is wanted. As a stream, each would start two threads.
+        self.keep_alive = self.channel.unary_unary(
+            "/etcdserverpb.Lease/LeaseKeepAlive",
+            request_serializer=rpc_pb2.LeaseKeepAliveRequest.SerializeToString,
+            response_deserializer=rpc_pb2.LeaseKeepAliveResponse.FromString,
+        )
         self.authenticate = rpc_pb2_grpc.AuthStub(self.channel).Authenticate
         #: The token of the user; None before the first login. Each server has its own.
         self.token: str | None = None

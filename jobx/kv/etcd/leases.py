@@ -53,6 +53,8 @@ class EtcdLease(TimedLease):
         limit_s = min(self._connection.timeout_s, self._ttl_s / 3)
         request = rpc_pb2.LeaseKeepAliveRequest(ID=self._id)
         answer = self._connection.call(_keep_alive, request, time.monotonic() + limit_s)
+        if answer is None:
+            raise StoreUnavailable(f"{self._connection.where} ended a renewal without an answer")
         return bool(answer.TTL > 0)
 
     def _show(self) -> bool:
@@ -107,14 +109,4 @@ def _revoke(server: Server) -> Any:
 
 
 def _keep_alive(server: Server) -> Any:
-    def ask(request: Any, **how: Any) -> Any:
-        stream = server.leases.LeaseKeepAlive(iter([request]), **how)
-        try:
-            answer = next(stream, None)
-        finally:
-            stream.cancel()
-        if answer is None:
-            raise StoreUnavailable(f"{server.name} ended a renewal without an answer")
-        return answer
-
-    return ask
+    return server.keep_alive

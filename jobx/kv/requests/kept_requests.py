@@ -133,11 +133,19 @@ def expired(
         for prefix, end in ((branch, keys.instant(before_at)), (own, keys.expiry(now_at))):
             if len(found) == limit:
                 return found
-            for entry in store.range(prefix, limit=limit - len(found)):
-                if entry.key >= branch + end:
-                    break
-                found.append(read(entry))
+            found += map(read, _until(store, prefix, branch + end, limit - len(found)))
     return found
+
+
+def _until(store: Store, prefix: str, end: str, limit: int) -> list[Entry]:
+    """Return entries with a prefix up to a key.
+
+    Mostly there is none. So the first one is read alone: on etcd's v2 API each end has a folder.
+    """
+    first = store.range(prefix, limit=1)
+    if not first or first[0].key >= end:
+        return []
+    return [entry for entry in store.range(prefix, limit=limit) if entry.key < end]
 
 
 def find(store: Store, request: Request) -> FinishedRequest:

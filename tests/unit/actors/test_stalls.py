@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
@@ -67,3 +69,50 @@ def test_only_a_long_stall_is_a_warning(
         asyncio.run(main())
     said = [(one.levelname, one.message) for one in caplog.records if "here" in one.message]
     assert said == [(level, f"the loop stood still for {late_s * 1000:.0f} ms: here")]
+
+
+class Looped:
+    """A loop whose timers are rung by hand, and the clocks of what it does.
+
+    Attributes:
+        waits: How long each beat was waited for.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.used_s = 0.0
+        self.waits: list[float] = []
+        self._ring: Callable[[], object] = lambda: None
+        monkeypatch.setattr(stalls.asyncio, "get_running_loop", lambda: self)
+        clocks = Mock(monotonic=lambda: self.now, thread_time=lambda: self.used_s)
+        monkeypatch.setattr(stalls, "time", clocks)
+        monkeypatch.setattr(stalls, "threading", Mock())
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> Mock:
+        self.waits.append(delay_s)
+        self._ring = call
+        return Mock()
+
+    def turn(self, *, used_s: float = 0.0, late_s: float = 0.0) -> None:
+        """Ring after what was waited for, and be late."""
+        self.now += self.waits[-1] + late_s
+        self.used_s += used_s
+        self._ring()
+
+
+def test_an_idle_loop_beats_less_often_until_it_has_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Looped(monkeypatch)
+    Stalls()
+    for _ in range(stalls._RESTS_AFTER):
+        loop.turn()
+    assert loop.waits[-2:] == [stalls.BEAT_S, stalls.REST_S]
+    loop.turn(used_s=2 * stalls._QUIET_S)
+    assert loop.waits[-1] == stalls.BEAT_S
+
+
+def test_a_stall_of_an_idle_loop_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Looped(monkeypatch)
+    watch = Stalls()
+    for _ in range(stalls._RESTS_AFTER):
+        loop.turn()
+    loop.turn(late_s=2 * stalls.STALL_S)
+    assert watch.count == 1

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
-from unittest.mock import MagicMock, Mock
+from unittest.mock import Mock
 
 import pytest
 from aetcd.rpc import kv_pb2, rpc_pb2
@@ -85,10 +85,7 @@ class Ending(Server):
     def call(self, pick: Any, request: Any, deadline: float, writes: str | None = None) -> Any:
         if not isinstance(request, rpc_pb2.LeaseKeepAliveRequest):
             return super().call(pick, request, deadline, writes)
-        server = MagicMock()
-        server.leases.LeaseKeepAlive.return_value = stream = MagicMock()
-        stream.__next__ = Mock(side_effect=StopIteration)
-        return pick(server)(request)
+        return pick(Mock(keep_alive=Mock(return_value=None)))(request)
 
 
 def test_a_renewal_that_ends_without_an_answer_is_a_fault_of_the_store() -> None:

@@ -20,6 +20,7 @@ from jobx.kv.requests import (
 from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Create, Put
 from jobx.model import Destination, Request, RequestState
+from tests.support.counting_store import CountingMemory
 
 NAMES = st.text("-.0123456789_abcxyz", min_size=1, max_size=6)
 
@@ -215,3 +216,14 @@ def test_marks_of_an_older_version_go_though_their_request_is_gone_or_unreadable
         store.commit(removal.purge_writes(one))
     request_counts.fold(store)
     assert store.range("") == []
+
+
+def test_a_look_for_what_has_expired_reads_no_more_of_the_rest_than_its_first() -> None:
+    store = CountingMemory()
+    for number in range(20):
+        keep(store, f"r{number}", 10.0 + number)
+    before = store.reads
+    assert kept_requests.expired(store, 5.0, 9) == []
+    few = store.reads - before
+    assert len(kept_requests.expired(store, 15.0, 9)) == 5
+    assert few <= 8
