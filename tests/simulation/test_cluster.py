@@ -12,7 +12,8 @@ import pytest
 
 from jobx.actors.request.events import Adopted, Finished, from_record
 from jobx.kv.requests import event_log
-from tests.simulation.cluster import NAMES, Cluster
+from tests.simulation.cluster import Cluster
+from tests.simulation.cluster_node import NAMES
 from tests.simulation.executors import unpack_result
 from tests.simulation.simulator import WORKFLOW, unread
 

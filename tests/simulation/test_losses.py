@@ -16,7 +16,8 @@ from jobx.actors.messages import Adopt, Recover, RequestKey, Waiting
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives
 from jobx.kv.store import Delete
-from tests.simulation.cluster import LEASE_S, Cluster, RemoteLog
+from tests.simulation.cluster import Cluster
+from tests.simulation.cluster_node import LEASE_S, RemoteLog
 from tests.simulation.executors import Faults
 from tests.simulation.simulator import WORKFLOW
 from tests.simulation.test_cluster import check_end
