@@ -97,6 +97,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf", "http/server_log"),
     "tests/simulation/test_simulation.py": ("actors/coordination/*",),
     "tests/unit/actors/bridge/test_bridge.py": ("actors/bridge/ends",),
+    "tests/unit/actors/cluster/test_peers_lost.py": (
+        *("actors/cluster/lent_pool", "actors/cluster/silent_peers"),
+    ),
     "tests/unit/actors/egress/test_deliverer.py": ("actors/egress/outcomes",),
     "tests/unit/actors/egress/test_http_client.py": ("actors/egress/urls",),
     "tests/unit/actors/egress/test_signing.py": ("webhooks",),

@@ -18,8 +18,8 @@ from jobx.actors.cluster.adopter import Adopter
 from jobx.actors.cluster.adoption import Adoption, Inherited
 from jobx.actors.cluster.asking import Answering
 from jobx.actors.cluster.calls import Calls
+from jobx.actors.cluster.lent_pool import Pool
 from jobx.actors.cluster.membership import Membership
-from jobx.actors.cluster.peers import Pool
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.parts import Parts
 from jobx.actors.runtime.system import LoopSystemBase

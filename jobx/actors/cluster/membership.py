@@ -16,8 +16,9 @@ from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster.adoption import Adoption
 from jobx.actors.cluster.asking import Answering, Asking
 from jobx.actors.cluster.identity import secret_of
+from jobx.actors.cluster.lent_pool import Pool
 from jobx.actors.cluster.members import NodeRecord, members_of, records_of, seen
-from jobx.actors.cluster.peers import Peers, PeerState, Pool
+from jobx.actors.cluster.peers import Peers, PeerState
 from jobx.actors.cluster.pulse import Pulse
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.cluster.watch import LeaseWatch

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
 
-from thespian.actors import ActorAddress
-
-from jobx import __version__
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Note, Offer, Wants
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster import lending
 from jobx.actors.cluster.lending import NodeLoad
+from jobx.actors.cluster.lent_pool import Pool
 from jobx.actors.cluster.members import Member, NodeRecord, losses
 from jobx.actors.cluster.silence import Silence
+from jobx.actors.cluster.silent_peers import SilentPeers
 from jobx.actors.executors.rebalancing import Away, may_leave
 from jobx.actors.messages import Run
 from jobx.actors.ports import GONE_S
@@ -52,44 +50,6 @@ class PeerState(NamedTuple):
     heard_at: float
     undelivered: int
     is_reached: bool
-
-
-class Pool(Protocol):
-    """The executors of this node, as far as they are lent."""
-
-    @property
-    def own_slots(self) -> int:
-        """Executors of this node that can take work now."""
-
-    @property
-    def own_waiting(self) -> int:
-        """Work frames of requests of this node that wait for an executor of it."""
-
-    @property
-    def kept(self) -> int:
-        """Idle executors that work which takes long may not have now."""
-
-    def is_long(self, run: Run) -> bool:
-        """Whether work is known to take long."""
-
-    def foreign(self) -> Collection[tuple[str, frozenset[str]]]:
-        """Return the workflows of work that only others can do, with what it requires."""
-
-    @property
-    def is_divisible(self) -> bool:
-        """Whether others could do a part of what is at work, and sooner."""
-
-    def borrow(self, count: int, idle: Callable[[], Sequence[Away]]) -> None:
-        """Use so many executors of other nodes; ``idle`` returns the idle ones."""
-
-    def give_back(self) -> None:
-        """Let other nodes have their waiting work back, unless an executor here will take it."""
-
-    def workflows(self) -> Collection[str]:
-        """Return the workflows with work of requests of this node."""
-
-    def owners(self) -> Iterable[Sequence[ActorAddress]]:
-        """Return for each executor with work the owners of its work frames, in order."""
 
 
 class Peers:
@@ -143,8 +103,8 @@ class Peers:
         self._offered: dict[Lane, int] = {}
         self._told: dict[Lane, tuple[bool, int]] = {}
         self._timer: Timer | None = None
-        self._silence, self._unmet = Silence(), Silence()
-        self._silence_timer: Timer | None = None
+        self._unmet = Silence()
+        self._silent = SilentPeers(scheduler, self._find_silent)
         self._is_closed = False
 
     def saw(self, members: dict[str, Member]) -> None:
@@ -226,38 +186,24 @@ class Peers:
             if name != self._node_id:
                 for workflow in filter(record.runs, self._workflows):
                     self.bridge.connect(Lane(name, workflow))
-        self._name_silent()
+        self._silent.look()
 
-    def _name_silent(self) -> None:
-        """Name the registered nodes that do not answer on any lane, and look again in time."""
-        if self._silence_timer is not None:
-            self._silence_timer.cancel()
-            self._silence_timer = None
-        if self._is_closed:
-            return
-        now, heard = self._scheduler.now(), {lane.peer for lane in self._up}
-        shared = {
+    def _find_silent(self) -> dict[str, NodeRecord]:
+        """Return the registered nodes that do not answer on any lane, though they share some."""
+        heard = {self._node_id, *(lane.peer for lane in self._up)}
+        return {
             name: member.record
             for name, member in (self._members or {}).items()
-            if name != self._node_id and any(map(member.record.runs, self._workflows))
+            if name not in heard and any(map(member.record.runs, self._workflows))
         }
-        for name in self._silence.due([name for name in shared if name not in heard], now):
-            _LOG.warning(
-                "node %s is registered, but does not answer, so it gets no work and gives none: "
-                "does its bridge.nsqd (%s) reach it from here, and ours from there? "
-                "Loopback and firewalls are usual causes%s",
-                *(name, shared[name].nsqd, _other_version(shared[name])),
-            )
-        if (next_at := self._silence.next_at) < math.inf:
-            delay_s = max(0.0, next_at - now)
-            self._silence_timer = self._scheduler.call_later(delay_s, self._name_silent)
 
     def close(self) -> None:
         """Lend and borrow nothing more."""
         self._is_closed = True
         self._offered.clear()
         self._pool.borrow(0, list)
-        for timer in (self._timer, self._silence_timer, self._leaving):
+        self._silent.close()
+        for timer in (self._timer, self._leaving):
             if timer is not None:
                 timer.cancel()
 
@@ -325,7 +271,7 @@ class Peers:
             self._look_soon()
         else:
             self._rests_until[lane] = self._scheduler.now() + REST_S
-        self._name_silent()
+        self._silent.look()
 
     def _offer(self, lane: Lane, count: int) -> None:
         self._offered[lane] = count
@@ -417,9 +363,3 @@ class Peers:
             own += len(hosted) - sum(hosted)
             lent += hosted[0]
         return NodeLoad(self._pool.own_slots, own, lent=lent)
-
-
-def _other_version(record: NodeRecord) -> str:
-    if record.version in ("", __version__):
-        return ""
-    return f"; so are versions that are far apart: its JobX is {record.version}, ours {__version__}"
