@@ -47,14 +47,12 @@ class LogCauses:
         then: What was open when the time of the request was over, as its coordinator said; ages as
             ``since``.
         adopted: The number of the last event by which a node took the request over; 0: none did.
-        adopted_by: That node.
         accepted: The first event.
     """
 
     def __init__(self) -> None:
         self.then: list[Group] = []
         self.adopted = 0
-        self.adopted_by = ""
         self.accepted: events.Accepted | None = None
         self._state: RequestState | None = None
         self._firsts: dict[tuple[str, int], First] = {}
@@ -77,7 +75,7 @@ class LogCauses:
             if event.failure.invocation_id:
                 self._note(event.kind, event.vertex, event.failure, is_retried=False)
         elif isinstance(event, events.Adopted):
-            self.adopted, self.adopted_by = number, event.node
+            self.adopted = number
         if self._state is not None:
             self._state.apply(event)
 
