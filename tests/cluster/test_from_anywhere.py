@@ -68,6 +68,8 @@ def test_a_request_is_waited_for_and_shown_at_another_node(two: Cluster) -> None
     a, b = two.nodes["a"], two.nodes["b"]
     request_id = begin(a, SHORT)
     assert b.get(request_id, "/result", Prefer="wait=60").pairs == TOTAL
+    # The store tells b of the end maybe before a hears that its commit was done.
+    eventually(lambda: a.get(request_id).body["state"] == "succeeded")
     shown = [node.get(request_id).body for node in (a, b)]
     assert shown[0] == shown[1]
     for part in ("/trace", "/result"):
