@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from gunicorn.asgi.parser import PythonProtocol
+from gunicorn.asgi.parser import PythonProtocol, UnsupportedTransferCoding
 from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol, _get_cached_status_line
 from gunicorn.workers import gasgi
 
@@ -131,6 +131,7 @@ class Connection(ASGIProtocol):
         """Take a place, or one of the few that are kept for questions of health."""
         self._answers = AnswerFlow(transport, self.worker.loop, self.worker.stall_s, self.end)
         super().connection_made(transport)
+        self._pieces: list[bytes] = []
         self._has_place = self.worker.make_room()
         if not self._has_place and self.worker.nr_conns > self.worker.connection_limit + _ROOM:
             self.end()
@@ -148,6 +149,7 @@ class Connection(ASGIProtocol):
         if self._lingers or self._take_body(data):
             return
         super().data_received(data)
+        self._pass_on()
         if self._has_rest or self in self.worker.silent:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
@@ -168,9 +170,26 @@ class Connection(ASGIProtocol):
             return False
         parser._body_remaining -= len(data)
         self._on_body(data)
+        self._pass_on()
+        return True
+
+    def _on_body(self, chunk: bytes) -> None:
+        """Keep a piece until all of its read is parsed: a chunk may have a single byte."""
+        self._pieces.append(chunk)
+
+    def _on_message_complete(self) -> None:
+        self._pass_on()
+        super()._on_message_complete()
+
+    def _pass_on(self) -> None:
+        """Pass the pieces of a body on as one: each costs a turn of the loop, whatever its size."""
+        if not self._pieces:
+            return
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        super()._on_body(whole)
         if not self._reading_paused and self._is_buffer_full():
             self._pause_reading()
-        return True
 
     def eof_received(self) -> bool:
         """Keep a connection for a while whose client waits for an answer and sends no more."""
@@ -233,7 +252,15 @@ class Connection(ASGIProtocol):
         self._has_rest = False
         self.transport.set_write_buffer_limits(high=HIGH_WATER_LIMIT)
 
+    def _check_codings(self) -> None:
+        """Refuse what the parser lets pass but does not undo: ``gzip, chunked``."""
+        parser = self._callback_parser
+        for name, value in parser.headers if parser.is_chunked else ():
+            if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                raise UnsupportedTransferCoding(value.decode("latin-1"))
+
     def _on_headers_complete(self) -> Any:
+        self._check_codings()
         self.worker.silent.pop(self, None)
         if self._has_rest:
             self._leave_rest()

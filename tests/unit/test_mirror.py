@@ -73,7 +73,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         "tools/commands/request_dump",
         *("tools/commands/request_views", "tools/shared/render_views", "tools/shared/results"),
     ),
-    "tests/integration/test_connections.py": ("http/answer_flow", "http/web_worker"),
+    "tests/integration/test_connections.py": ("http/answer_flow",),
     "tests/integration/test_executor.py": (
         *("handlers/execution/*", "handlers/forked", "handlers/launch", "segments"),
     ),
