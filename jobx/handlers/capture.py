@@ -52,17 +52,17 @@ class Capture:
         """Put the descriptors and streams in place, as author code may have changed them."""
         for number, source in enumerate((self._null, self._write, self._write)):
             os.dup2(source, number)  # whether it is needed would take longer to find out
-        if sys.stdin is not self._stdin or self._stdin.closed:
+        if _stream("stdin") is not self._stdin or self._stdin.closed:
             self._stdin = _nothing()
             _set_stream("stdin", self._stdin)
-        if _is_lost(sys.stdout):
+        if _is_lost(_stream("stdout")):
             _set_stream("stdout", CapturedStream(1, self._take))
-        if _is_lost(sys.stderr):
+        if _is_lost(_stream("stderr")):
             _set_stream("stderr", CapturedStream(2, self._take))
 
     def _flush(self) -> None:
         """Take what author code left in the streams, which it may have replaced."""
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (_stream("stdout"), _stream("stderr")):
             if type(stream) is CapturedStream and not stream.is_changed:
                 continue  # nothing waits in it, and to flush it would take longer than all else
             if isinstance(stream, io.TextIOWrapper):
@@ -96,6 +96,11 @@ class Capture:
 def _nothing() -> TextIO:
     """Return a standard input at its end."""
     return open(0, encoding="utf-8", closefd=False)
+
+
+def _stream(name: str) -> object:
+    """Return a stream of ``sys``; None if author code deleted it."""
+    return getattr(sys, name, None)
 
 
 def _set_stream(name: str, stream: TextIO) -> None:

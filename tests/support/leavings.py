@@ -89,6 +89,8 @@ PYTHON_ROWS = {
         "import sys; sys.stdout.write = len",
         "'write' in vars(__import__('sys').stdout)",
     ),
+    "stdout deleted": ("import sys; del sys.stdout", "hasattr(__import__('sys'), 'stdout')"),
+    "stdin deleted": ("import sys; del sys.stdin", "hasattr(__import__('sys'), 'stdin')"),
     "stderr gone": ("import sys; sys.stderr = None", "__import__('sys').stderr is None"),
     "descriptors closed": (
         "import os; os.close(1); os.close(2)",
