@@ -16,6 +16,7 @@ from jobx.errors import (
 )
 from jobx.handlers import tracebacks
 from jobx.handlers.tracebacks import StackFrame, cut, printable, type_name
+from jobx.system.errors import is_of_own_limit
 
 #: What makes whatever left the blob run again.
 _BLOB: Final = (BlobDamaged, BlobUnreadable)
@@ -127,7 +128,8 @@ def _classify(error: BaseException) -> tuple[str, str]:
     if isinstance(error, StoreFull):
         return "full", name
     if isinstance(error, StoreRefused | StoreUnavailable):
-        return "disk", name
+        # Another executor does not meet a limit of this one, unless the handler sets it there too.
+        return ("crash", "ExecutorAtLimit") if is_of_own_limit(error) else ("disk", name)
     return ("internal" if isinstance(error, JobxError) else "author"), name
 
 

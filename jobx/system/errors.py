@@ -65,6 +65,27 @@ def is_own_lack(error: BaseException | None) -> bool:
     return False
 
 
+def is_of_own_limit(error: BaseException) -> bool:
+    """Tell whether an error comes from a limit of this process, which others need not have.
+
+    That is the size of its files, or the number of its descriptors if it can open nothing.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
+        return False
+    if cause.errno == errno.EMFILE:
+        return not _has_room()
+    return cause.errno == errno.EFBIG
+
+
+def _has_room() -> bool:
+    try:
+        _open_some()
+    except OSError as error:
+        return error.errno != errno.EMFILE
+    return True
+
+
 def confirm_room(error: BaseException | None) -> None:
     """Raise the lack of resources behind an error that does not show it.
 

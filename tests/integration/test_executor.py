@@ -181,3 +181,26 @@ def test_a_result_that_is_too_large_fails_its_invocations(tmp_path: Path) -> Non
         answer = run(executor, tmp_path, source)
         failed = failure(answer)
         assert (failed["kind"], "larger than" in failed["message"]) == ("internal", True)
+
+
+#: How a handler brings its own process to a limit, so that it cannot write what it yields.
+OWN_LIMITS = {
+    "small files": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (5, -1))",
+    "small files for good": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (5, 5))",
+    "descriptors": (
+        "import os, resource as r, sys\n"
+        "r.setrlimit(r.RLIMIT_NOFILE, (64, r.getrlimit(r.RLIMIT_NOFILE)[1]))\n"
+        "sys.held = []\n"
+        "try:\n    while True: sys.held.append(os.dup(0))\nexcept OSError: pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", OWN_LIMITS.values(), ids=OWN_LIMITS)
+def test_a_limit_that_a_handler_set_is_no_full_disk_and_its_executor_leaves(
+    executor: Executor, tmp_path: Path, limit: str
+) -> None:
+    source = f"yield Return()\n{limit}\nyield 'k', 'v' * 300_000"
+    found = failure(run(executor, tmp_path, source))
+    assert (found["kind"], found["type"]) == ("crash", "ExecutorAtLimit")
+    assert executor.leaves()

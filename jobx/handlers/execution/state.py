@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import asdict
 
-from jobx.errors import InternalError
+from jobx.errors import InternalError, StoreRefused, StoreUnavailable
 from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.execution.shared_page import SharedPage
 from jobx.handlers.execution.suspended import SuspendedMapper
@@ -25,6 +25,7 @@ from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
 from jobx.handlers.tracebacks import frames_of
 from jobx.payload import StageData
+from jobx.system.errors import is_of_own_limit
 from jobx.work import LoadHandler
 
 #: Approximate size of a result frame at which a batch ends early.
@@ -99,7 +100,7 @@ class ExecutorState:
         self.watch_load: Callable[[], Callable[[], None]] = lambda: lambda: None
         self.examine: Callable[[BaseException], None] = lambda error: None
         self.is_self_contained = True
-        self._has_cut_import = False
+        self._is_spoilt = False
         #: What the stages of the last work frame yielded, if that was kept.
         self.data: StageData | None = None
         self.suspended: dict[tuple[str, int], SuspendedMapper] = {}
@@ -108,15 +109,21 @@ class ExecutorState:
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether an import was interrupted, so that handlers may see an incomplete module."""
-        return self._has_cut_import or self.time_limit.cut_import
+        """Whether this process may fail those that follow.
 
-    def note_cut_import(self, error: BaseException) -> None:
-        """Note if an invocation ran out of memory or stack during an import."""
+        An import was interrupted, so that handlers may see an incomplete module; or author code
+        has brought the process to a limit, and it cannot write.
+        """
+        return self._is_spoilt or self.time_limit.cut_import
+
+    def note_damage(self, error: BaseException) -> None:
+        """Note if an invocation spoilt the process: this tells it from the error that it raised."""
+        if issubclass(type(error), StoreRefused | StoreUnavailable) and is_of_own_limit(error):
+            self._is_spoilt = True
         if issubclass(type(error), MemoryError | RecursionError):  # its __class__ may raise
             files = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(frames_of(error)))
             if any(file.startswith(IMPORT_SYSTEM) for file in files):
-                self._has_cut_import = True
+                self._is_spoilt = True
 
     def load(self, load: LoadHandler) -> None:
         """Store a handler; it is compiled at its first use."""

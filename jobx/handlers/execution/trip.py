@@ -182,7 +182,7 @@ class Trip:
             self.out.undo(mark)
             if self._kept is None:
                 self.keeping.undo(kept_mark)
-            state.note_cut_import(error)
+            state.note_damage(error)
             state.examine(error)
             self._failed(invocation, error, started)
             return None

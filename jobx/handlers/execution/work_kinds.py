@@ -51,6 +51,7 @@ def run(state: ExecutorState, frame: WorkFrame) -> list[Segment]:
         return trip.close()
     except JobxError as error:
         trip.abandon()
+        state.note_damage(error)
         return failed(frame.work, error)
     finally:
         state.page.rest()
