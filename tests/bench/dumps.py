@@ -66,7 +66,8 @@ def _events(count: int, *, is_slow: bool) -> Iterator[Event]:
         spent = array.array("I", [900] * each + [0] * each + [90] * each).tobytes()
         for first in range(start, start + size, each):
             span = Span(4711, 2000 * each, 1000 * each)
-            yield Done(2.0, "map", start, first, each, "reduced", (), 0, spent, span=span)
+            yielded = (_run(each),)
+            yield Done(2.0, "map", start, first, each, "reduced", yielded, 0, spent, span=span)
 
 
 def _items(first: int, count: int) -> Payload:
@@ -76,6 +77,12 @@ def _items(first: int, count: int) -> Payload:
         end += len(item)
         ends.append(end)
     return Payload(count, end, b"".join(packed), offsets=pack_offsets(ends))
+
+
+def _run(count: int) -> Payload:
+    """Return what reducers of an event have yielded, as one run."""
+    body = values.pack([count, [1]])
+    return Payload(1, len(body), body)
 
 
 def _dump(path: Path) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 
 from jobx.actors.inspection.dumps.ended import ended_lines, reduced_line
 from jobx.actors.inspection.dumps.line_maker import LineMaker
 from jobx.actors.inspection.dumps.lines import DumpLine
 from jobx.actors.inspection.dumps.log import DumpLog, Ended, event_of
+from jobx.actors.inspection.dumps.plain import PlainEnds
 from jobx.actors.inspection.dumps.unended import open_lines
 from jobx.actors.inspection.dumps.values import DumpValues
 from jobx.actors.request import events
@@ -56,15 +57,18 @@ class Dump(LineMaker):
         self._store = store
         self._asked = asked
         self._is_all = not asked.states and asked.attempts == 1
+        self._plain = PlainEnds(self)
         self._marks = bytearray()
         self._undone = self._ends_undone() if self.request.counts.retried else {}
+        self._may_be_plain = self._is_all and self.top is None and not self._undone
 
     def lines(self) -> Iterator[DumpLine]:
         """Yield the wanted lines; see ``batches``."""
-        return chain.from_iterable(self.batches())
+        for found in self.batches():
+            yield from found.lines() if isinstance(found, PlainEnds) else found
 
-    def batches(self) -> Iterator[Sequence[DumpLine]]:
-        """Yield the wanted lines, many at a time.
+    def batches(self) -> Iterator[Sequence[DumpLine] | PlainEnds]:
+        """Yield the wanted lines, many at a time; those of plain ends until the next are asked for.
 
         Raises:
             InvalidInput: The request has no such step.
@@ -73,9 +77,15 @@ class Dump(LineMaker):
         """
         for number, body in event_log.bodies(self._store, *self._names):
             event = event_of(keys.event(*self._names, number), body)
-            take = _TAKE.get(type(event))
+            is_added = type(event) is Ended and self._add_plain(event)
+            if self._plain and (self._plain.is_full or not is_added):
+                yield self._plain
+                self._plain.clear()
+            take = None if is_added else _TAKE.get(type(event))
             if take is not None and (found := take(self, number, event)):
                 yield found if self._is_all else list(filter(self._is_wanted, found))
+        if self._plain:
+            yield self._plain
         unended = filter(self._is_wanted, self._unended())
         while found := list(islice(unended, _MANY)):
             yield found
@@ -94,6 +104,22 @@ class Dump(LineMaker):
         if payload is None:
             raise NotFound("invocation", f"m{vertex}")
         return self.values.item(payload, vertex - self.chunks.starts[position])
+
+    def _add_plain(self, event: Ended) -> bool:
+        """Add an event to the plain ones; False: it is none, or they are of other stages."""
+        position = self.chunks.of(event.first)
+        if position != self._plain.position and not self._turn_plain(position):
+            return False
+        if self.tries or not self._plain.add(event):
+            return False
+        self._marks[event.first : event.first + event.count] = bytes([_WRITTEN]) * event.count
+        return True
+
+    def _turn_plain(self, position: int) -> bool:
+        """Have the next plain ends be those of a chunk; False: it has none, or of other stages."""
+        if not self._may_be_plain or position < 0 or not self.chunks.is_wanted[position]:
+            return False
+        return self._plain.turn_to(position)
 
     def _is_wanted(self, line: DumpLine) -> bool:
         asked = self._asked

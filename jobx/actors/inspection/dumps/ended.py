@@ -19,7 +19,7 @@ _OF_CHILDREN: Final = Shown(why="they are the data of the reducers of its mapper
 
 
 @dataclass(slots=True)  # frozen ones are slow to make, and there is one for each event
-class _Batch:
+class Batch:
     """What the lines of one event have in common."""
 
     event: events.Done
@@ -35,26 +35,32 @@ class _Batch:
     why: Shown
 
     def started_at(self, n: int, before_us: int) -> float | None:
+        """Return when a later stage of one of them began."""
         begun = self.begun[n]
         return None if begun is None else begun + before_us / 1e6
 
 
 def ended_lines(maker: LineMaker, position: int, event: events.Done) -> Sequence[DumpLine]:
     """Return the lines of mappers that have ended, with those of what ran in their trips."""
-    batch = _batch(maker, position, event)
-    has_combiner = "combine" in batch.named and event.outcome != "mapped"
-    is_reduced, is_all = event.outcome == "reduced", maker.top is None
+    batch = batch_of(maker, position, event)
+    is_all = maker.top is None
     lines: list[DumpLine] = []
     for n, vertex in enumerate(range(event.first, event.first + event.count)):
-        if not (is_all or maker.is_shown(position, vertex)):
-            continue
-        is_last = not (has_combiner or is_reduced)
-        lines.append(_mapper_line(maker, batch, n, vertex, is_last=is_last))
-        if has_combiner:
-            is_last = not is_reduced
-            lines.append(_later_line(maker, batch, n, vertex, "combine", is_last=is_last))
-        if is_reduced:
-            lines.append(_later_line(maker, batch, n, vertex, "reduce", is_last=False))
+        if is_all or maker.is_shown(position, vertex):
+            lines += lines_of(maker, batch, n, vertex)
+    return lines
+
+
+def lines_of(maker: LineMaker, batch: Batch, n: int, vertex: int) -> list[DumpLine]:
+    """Return the lines of the mapper at a position in its event, and of what ran in its trip."""
+    has_combiner = "combine" in batch.named and batch.event.outcome != "mapped"
+    is_reduced = batch.event.outcome == "reduced"
+    is_last = not (has_combiner or is_reduced)
+    lines = [_mapper_line(maker, batch, n, vertex, is_last=is_last)]
+    if has_combiner:
+        lines.append(_later_line(maker, batch, n, vertex, "combine", is_last=not is_reduced))
+    if is_reduced:
+        lines.append(_later_line(maker, batch, n, vertex, "reduce", is_last=False))
     return lines
 
 
@@ -73,7 +79,8 @@ def reduced_line(maker: LineMaker, position: int, event: events.Done) -> DumpLin
     return line
 
 
-def _batch(maker: LineMaker, position: int, event: events.Done) -> _Batch:
+def batch_of(maker: LineMaker, position: int, event: events.Done) -> Batch:
+    """Return what the lines of an event have in common."""
     count, step = event.count, maker.chunks.steps[position]
     spent: Sequence[int] = unpack_offsets(event.durations)
     if len(spent) != 3 * count:
@@ -84,7 +91,7 @@ def _batch(maker: LineMaker, position: int, event: events.Done) -> _Batch:
     elif event.span is not None:
         begun = list(spans.starts(event.at, event.span, spent, count))
     at = event.first - maker.chunks.starts[position]
-    return _Batch(
+    return Batch(
         event=event,
         position=position,
         step=step,
@@ -98,9 +105,7 @@ def _batch(maker: LineMaker, position: int, event: events.Done) -> _Batch:
     )
 
 
-def _mapper_line(
-    maker: LineMaker, batch: _Batch, n: int, vertex: int, *, is_last: bool
-) -> DumpLine:
+def _mapper_line(maker: LineMaker, batch: Batch, n: int, vertex: int, *, is_last: bool) -> DumpLine:
     event, position = batch.event, batch.position
     if event.outcome == "mapped":
         data = _AS_YIELDED
@@ -117,7 +122,7 @@ def _mapper_line(
 
 
 def _later_line(
-    maker: LineMaker, batch: _Batch, n: int, vertex: int, kind: events.Kind, *, is_last: bool
+    maker: LineMaker, batch: Batch, n: int, vertex: int, kind: events.Kind, *, is_last: bool
 ) -> DumpLine:
     """Return the line of a combiner or reducer that ran in the trip of its mapper."""
     event, count, spent = batch.event, batch.event.count, batch.spent
@@ -137,7 +142,7 @@ def _later_line(
 
 
 def _line(
-    maker: LineMaker, kind: events.Kind, vertex: int, batch: _Batch, shown: tuple[Shown, Shown]
+    maker: LineMaker, kind: events.Kind, vertex: int, batch: Batch, shown: tuple[Shown, Shown]
 ) -> DumpLine:
     line = maker.bare_line(kind, vertex, batch.step, "succeeded", shown)
     line.node_id, line.executor = batch.node_id, batch.executor

@@ -100,6 +100,11 @@ class Chunks:
         self.is_wanted.append(is_wanted)
         return True
 
+    @property
+    def stop(self) -> int:
+        """The vertex behind the last one."""
+        return self.starts[-1] + self.counts[-1] if self.starts else 0
+
     def of(self, vertex: int) -> int:
         """Return the position of a vertex' chunk; -1 if there is none."""
         last, starts = self._last, self.starts

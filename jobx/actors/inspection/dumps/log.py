@@ -20,8 +20,14 @@ _CHUNK_BYTES: Final = 16 << 20
 _ATTEMPTS: Final = 1000
 
 
+class _Wired(Payload, frozen=True, array_like=True):
+    """A payload that is decoded from its wire."""
+
+
 class Ended(events.Done, frozen=True, tag="done", tag_field="event"):
-    """A ``Done`` that is decoded in one step: it has neither results, notes nor data."""
+    """A ``Done`` that is decoded in one step: it has neither notes nor data."""
+
+    payloads: tuple[_Wired, ...] = ()
 
 
 _ENDED: Final = msgspec.msgpack.Decoder(Ended)

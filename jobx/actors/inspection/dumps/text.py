@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from jobx import printable
 from jobx.actors.inspection.dumps.dump import Dump
 from jobx.actors.inspection.dumps.lines import Chunks, DumpAttempt, DumpLine
+from jobx.actors.inspection.dumps.plain import PlainEnds
 from jobx.actors.inspection.view_builders import request_view
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, request_entity
@@ -71,8 +72,13 @@ def _in_chunks(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _ndjson(dump: Dump, _: Store) -> Iterator[bytes]:
-    for lines in dump.batches():
-        yield _ENCODER.encode_lines(lines)
+    for found in dump.batches():
+        yield _encoded(found)
+
+
+def _encoded(found: Sequence[DumpLine] | PlainEnds) -> bytes:
+    """Return lines in JSON, each with a newline at its end."""
+    return found.encoded() if isinstance(found, PlainEnds) else _ENCODER.encode_lines(found)
 
 
 def _json(dump: Dump, store: Store) -> Iterator[bytes]:
@@ -83,10 +89,11 @@ def _json(dump: Dump, store: Store) -> Iterator[bytes]:
     view = request_view(request, deliveries.read(store, request))
     yield b'{"request":' + _ENCODER.encode(view) + b',"invocations":['
     between = b"\n"
-    for line in dump.lines():
-        yield between
-        yield _ENCODER.encode(line)
-        between = b",\n"
+    for found in dump.batches():
+        if lines := _encoded(found)[:-1]:
+            yield between
+            yield lines.replace(b"\n", b",\n")  # there is none within a line
+            between = b",\n"
     yield b"\n]}\n"
 
 
@@ -159,11 +166,15 @@ def _flat(dump: Dump, _: Store) -> Iterator[bytes]:
     These are arguments (A), and what a combiner (C) and a reducer (R) yielded.
     """
     flags = bytearray()
-    for line in dump.lines():
-        vertex = int(line.invocation_id[1:])
-        if vertex >= len(flags):
-            flags.extend(bytes(vertex + 1 - len(flags)))
-        flags[vertex] |= _flag(line)
+    for found in dump.batches():
+        flags.extend(bytes(max(0, dump.chunks.stop - len(flags))))
+        if isinstance(found, PlainEnds):
+            flag = _MAP | _GIVEN | _REDUCE | (_COMBINE if found.has_combiner else 0)
+            for vertices in found.vertices():
+                flags[vertices.start : vertices.stop] = bytes((flag,)) * len(vertices)
+            continue
+        for line in found:
+            flags[int(line.invocation_id[1:])] |= _flag(line)
     yield from _tree(dump.chunks, flags)
 
 

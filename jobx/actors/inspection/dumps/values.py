@@ -6,8 +6,8 @@ import operator
 import os
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ _TOGETHER: Final = 16
 _GROUPS: Final = 8
 #: What records begin with that are not compressed: a packed list of four.
 _RECORD: Final = b"\x94"
+_ENCODER: Final = msgspec.json.Encoder()
+_Item = TypeVar("_Item")
 
 
 class Shown(NamedTuple):
@@ -45,6 +47,27 @@ class Shown(NamedTuple):
 
     value: Any = None
     why: str = ""
+
+
+class _Groups(Generic[_Item]):
+    """Arguments of neighbours, in groups that are made together."""
+
+    def __init__(self, make: Callable[[Payload, int, int], list[_Item]]) -> None:
+        self._make = make
+        self._held: OrderedDict[tuple[int, int], tuple[Payload, list[_Item]]] = OrderedDict()
+
+    def one(self, chunk: Payload, position: int) -> _Item:
+        """Return what is made of the item at a position in a chunk with offsets."""
+        number, at = divmod(position, _TOGETHER)
+        key = id(chunk), number  # of an object that is held, so no other one has it
+        found = self._held.get(key)
+        if found is None:
+            first = number * _TOGETHER
+            count = min(_TOGETHER, len(chunk.offsets) // 4 - first)
+            found = self._held[key] = chunk, self._make(chunk, first, count)
+            if len(self._held) > _GROUPS:
+                self._held.popitem(last=False)
+        return found[1][at]
 
 
 class DumpValues:
@@ -70,7 +93,8 @@ class DumpValues:
         self._folder: Folder = blobs.readable(blobs.name(workflow, request_id))
         self._max_bytes = max_bytes
         self._is_redacted = is_redacted
-        self._groups: OrderedDict[tuple[int, int], tuple[Payload, list[Shown]]] = OrderedDict()
+        self._groups = _Groups(self._arguments)
+        self._encoded_groups = _Groups(self._encoded_arguments)
         self._stages: OrderedDict[str, dict[tuple[int, str], bytes]] = OrderedDict()
 
     def show(self, value: Any) -> Any:
@@ -82,6 +106,9 @@ class DumpValues:
         if values.nests_far(value):
             reason = f"nests deeper than {values.MAX_DEPTH}"
             raise InvalidInput("value", type(value).__name__, reason)
+        return self._shown(value)
+
+    def _shown(self, value: Any) -> Any:
         found = to_jsonable(value)
         return redacted(found) if self._is_redacted else found
 
@@ -101,20 +128,21 @@ class DumpValues:
         if chunk is None:
             return [Shown(why="the event that had them is gone")] * count
         if count == 1 and chunk.inline is not None and chunk.offsets:
-            return [self._one_of_group(chunk, position)]
+            return [self._groups.one(chunk, position)]
         return self._arguments(chunk, position, count)
 
-    def _one_of_group(self, chunk: Payload, position: int) -> Shown:
-        number, at = divmod(position, _TOGETHER)
-        key = id(chunk), number  # of an object that is held, so no other one has it
-        found = self._groups.get(key)
-        if found is None:
-            first = number * _TOGETHER
-            count = min(_TOGETHER, len(chunk.offsets) // 4 - first)
-            found = self._groups[key] = chunk, self._arguments(chunk, first, count)
-            if len(self._groups) > _GROUPS:
-                self._groups.popitem(last=False)
-        return found[1][at]
+    def has_room_for(self, chunk: Payload) -> bool:
+        """Return whether no item of a chunk is too large to be shown."""
+        return chunk.size_bytes <= self._max_bytes
+
+    def encoded_arguments(self, chunk: Payload, position: int, count: int) -> Sequence[bytes]:
+        """Return in JSON the arguments of siblings in an inline chunk that there is room for."""
+        if count > 1:
+            return self._encoded_arguments(chunk, position, count)
+        return (self._encoded_groups.one(chunk, position),)
+
+    def _encoded_arguments(self, chunk: Payload, position: int, count: int) -> list[bytes]:
+        return _encoded(self._arguments(chunk, position, count))
 
     def _arguments(self, chunk: Payload, position: int, count: int) -> list[Shown]:
         starts, ends = _bounds(chunk, position, count)
@@ -122,7 +150,9 @@ class DumpValues:
         if chunk.inline is None or max(sizes) > self._max_bytes:
             return [self._argument(chunk, position + n, size) for n, size in enumerate(sizes)]
         items = sequences.unpack(chunk.inline[starts[0] : ends[-1]], count)
-        return [Shown(self.show(item)) for item in items]
+        if values.nests_far(items):  # perhaps the list of them alone does
+            return [Shown(self.show(item)) for item in items]
+        return list(map(Shown, self._shown(items)))
 
     def _argument(self, chunk: Payload, position: int, size_bytes: int) -> Shown:
         if size_bytes > self._max_bytes:
@@ -213,6 +243,10 @@ class DumpValues:
         if len(body) != stop - start or (len(body) == size_bytes and zlib.crc32(body) != checksum):
             raise BlobDamaged(name, "it is not what was written")
         return body
+
+
+def _encoded(shown: list[Shown]) -> list[bytes]:
+    return _ENCODER.encode_lines([one.value for one in shown]).splitlines()
 
 
 def _yielded(body: bytes) -> tuple[Sequence[Payload], Sequence[Any]]:

@@ -50,7 +50,7 @@ def test_arguments_of_few_groups_are_held(tmp_path: Path) -> None:
     shown = made(tmp_path)
     for chunk in [items([number, "a"]) for number in range(100)]:
         shown.arguments(chunk, 0, 1)
-    assert len(shown._groups) == dump_values._GROUPS
+    assert len(shown._groups._held) == dump_values._GROUPS
 
 
 def test_arguments_that_are_gone_are_absent_with_the_reason(tmp_path: Path) -> None:
