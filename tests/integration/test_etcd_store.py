@@ -1,4 +1,4 @@
-"""The store on real servers of etcd that are killed, cut off, full, or do not know who asks."""
+"""The store on real servers of etcd that are killed, cut off or full."""
 
 from __future__ import annotations
 
@@ -13,45 +13,17 @@ from typing import Any
 import pytest
 
 from jobx.actors.commits import commit
-from jobx.config import Settings
-from jobx.config_sections import StoreSettings
-from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
+from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreUnavailable
 from jobx.kv.entities.applying import apply_workflow
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot
 from jobx.kv.etcd.connection import EtcdConnection
-from jobx.kv.opening import open_store, survey
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
 from jobx.model import Handler, Workflow
-from jobx.views import StoreServerView
-from tests.support.certificates import Certificates
-from tests.support.etcd import FORGETFUL, Etcd, Member, etcd_servers
+from tests.support.etcd import FORGETFUL, Etcd, etcd_servers
+from tests.support.etcd_stores import TIMEOUT_S, impatient, is_written, opened
 from tests.support.proxy import Proxy, proxy
 from tests.support.stores import etcd_store
 from tests.support.waiting import eventually
-
-#: For tests in which a server does not answer; the others wait for slow machines.
-TIMEOUT_S = 2.0
-USER = {"username": "jobx", "password": "word"}
-
-
-def opened(*servers: str, scheme: str = "etcd", timeout_s: float = 30.0, **fields: str) -> Store:
-    """Open a store; ``servers`` are ``host:port``."""
-    url = f"{scheme}://{','.join(servers)}"
-    return open_store(Settings(store=StoreSettings(url=url, timeout_s=timeout_s, **fields)))
-
-
-def impatient(etcd: Etcd) -> Store:
-    """Open a store that soon takes its servers for silent."""
-    return opened(*etcd.servers, timeout_s=TIMEOUT_S)
-
-
-def is_written(store: Store, key: str) -> bool:
-    """Write a key; return whether that could be done."""
-    try:
-        store.commit([Put(key, b"")])
-    except JobxError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -241,147 +213,6 @@ def test_a_store_without_room_says_so_and_goes_on_when_there_is_some(tmp_path: P
         etcd.ctl("defrag")
         etcd.ctl("alarm", "disarm")
         assert eventually(lambda: is_written(store, "small"))
-
-
-# Who may
-
-
-@pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
-    """A server that asks who one is: ``jobx`` may all, ``guest`` nothing."""
-    with etcd_servers(tmp_path_factory.mktemp("users")) as etcd:
-        _add_users(etcd)
-        yield etcd
-
-
-def _add_users(etcd: Etcd) -> None:
-    for name in ("root", "jobx", "guest"):
-        etcd.ctl("user", "add", f"{name}:word")
-    etcd.ctl("role", "add", "all")
-    etcd.ctl("role", "grant-permission", "all", "readwrite", "", "--prefix")
-    etcd.ctl("user", "grant-role", "jobx", "all")
-    etcd.ctl("user", "grant-role", "root", "root")
-    etcd.ctl("auth", "enable")
-
-
-def test_a_change_of_users_disturbs_nobody_whose_token_says_when_it_was_made(
-    tmp_path: Path,
-) -> None:
-    secret = tmp_path / "secret"
-    secret.write_bytes(b"of this test")
-    flags = (*FORGETFUL, "--auth-token", f"jwt,priv-key={secret},sign-method=HS256")
-    with etcd_servers(tmp_path, flags=flags) as etcd:
-        _add_users(etcd)
-        with closing(opened(*etcd.servers, **USER)) as store:
-            etcd.ctl("--user", "root:word", "user", "add", "more:word")
-            store.commit([Put("a", b"1")])
-            etcd.ctl("--user", "root:word", "user", "delete", "more")
-            entry = store.get("a")
-    assert entry is not None and entry.value == b"1"
-
-
-def test_a_user_with_rights_reads_and_writes_also_when_the_server_started_anew(
-    users: Etcd,
-) -> None:
-    with closing(opened(*users.servers, **USER)) as store:
-        store.commit([Put("a", b"1")])
-        users.members[0].kill()
-        users.start()
-        assert eventually(lambda: is_written(store, "a"))
-
-
-@pytest.mark.parametrize(
-    ("user", "reason"),
-    [
-        ({}, "store.username"),
-        ({"username": "jobx", "password": "wrong"}, "does not know this user or password"),
-        ({"username": "nobody", "password": "word"}, "does not know this user or password"),
-        ({"username": "guest", "password": "word"}, "grant a role"),
-    ],
-    ids=str,
-)
-def test_a_user_who_may_not_is_refused_by_name(
-    users: Etcd, user: dict[str, str], reason: str
-) -> None:
-    with pytest.raises(StoreRefused, match=reason):
-        opened(*users.servers, **user)
-
-
-def test_a_user_is_fine_where_nobody_is_asked(etcd: Etcd) -> None:
-    with closing(opened(*etcd.servers, **USER)) as store:
-        assert is_written(store, "a")
-
-
-# TLS
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, Certificates]]:
-    """A server that speaks TLS, and wants to see a certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = Certificates(folder)
-    cert, key = made.server
-    flags = [*FORGETFUL, "--cert-file", cert, "--key-file", key, "--trusted-ca-file", made.ca]
-    with etcd_servers(folder, flags=[*flags, "--client-cert-auth"], scheme="https") as etcd:
-        yield etcd.members[0], made
-
-
-def test_a_server_with_tls_is_used_with_its_authority_and_a_certificate(
-    secured: tuple[Member, Certificates],
-) -> None:
-    member, made = secured
-    cert, key = made.client
-
-    def is_open() -> bool:
-        with suppress(StoreUnavailable), closing(_tls(member, made.ca, cert, key)) as store:
-            return is_written(store, "a")
-        return False
-
-    assert eventually(is_open, timeout_s=60)
-
-
-def _tls(member: Member, ca: str, cert: str = "", key: str = "") -> Store:
-    names = {"ca_file": ca, "cert_file": cert, "key_file": key}
-    return opened(member.server, scheme="etcds", timeout_s=TIMEOUT_S, **names)
-
-
-def test_a_server_with_tls_shows_its_size_and_quota(secured: tuple[Member, Certificates]) -> None:
-    member, made = secured
-    cert, key = made.client
-    url = f"etcds://{member.server}"
-    store = StoreSettings(url=url, ca_file=made.ca, cert_file=cert, key_file=key)
-
-    def shown() -> StoreServerView | None:
-        (view,) = survey(Settings(store=store))
-        return view if view.error is None else None
-
-    view = eventually(shown)
-    assert view is not None
-    assert view.is_leader
-    assert 0 < (view.size_bytes or 0) < (view.quota_bytes or 0)
-
-
-def test_another_authority_is_refused_by_name(secured: tuple[Member, Certificates]) -> None:
-    member, made = secured
-    with pytest.raises(StoreRefused, match=r"TLS fails; see store\.ca_file"):
-        _tls(member, made.other, *made.client)
-
-
-def test_a_certificate_that_is_missing_is_asked_for(secured: tuple[Member, Certificates]) -> None:
-    member, made = secured
-    with pytest.raises(StoreRefused, match=r"store\.cert_file|TLS fails"):
-        _tls(member, made.ca)
-
-
-def test_a_server_with_tls_is_refused_without(secured: tuple[Member, Certificates]) -> None:
-    with pytest.raises(StoreRefused, match="etcds://"):
-        opened(secured[0].server, timeout_s=TIMEOUT_S)
-
-
-def test_a_server_without_tls_is_refused_with(etcd: Etcd, tmp_path: Path) -> None:
-    made = Certificates(tmp_path)
-    with pytest.raises(StoreRefused, match="TLS"):
-        _tls(etcd.members[0], made.ca)
 
 
 def test_a_server_that_nobody_runs_is_named() -> None:
