@@ -22,8 +22,8 @@ from rich.table import Table
 
 from jobx import config_loading
 from jobx.kv.opening import open_store
+from tests.bench.asked_server import Server, percentiles
 from tests.bench.figures import Figure
-from tests.bench.history import Server, percentiles
 from tests.bench.processes import cpu_s, rss_mb, wide_listeners
 from tests.bench.table import command
 from tests.bench.work import WrongResultError, check

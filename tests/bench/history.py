@@ -7,11 +7,7 @@ the machine does concerns both alike.
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,15 +15,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from rich.table import Table
 
-from jobx import config_loading
 from jobx.handlers.authoring.library import Library
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import kept_requests, request_counts
@@ -36,7 +30,7 @@ from jobx.kv.sqlite.store import SqliteStore
 from jobx.model import Job
 from jobx.questions import CancelRequest, GetNode
 from jobx.tools.shared.gateway_client import GatewayClient
-from tests.bench import work
+from tests.bench.asked_server import Server, load, percentiles
 from tests.bench.figures import Figure
 from tests.bench.peers.jobx_peer import WORKFLOW, create_entities, settings, submission
 from tests.bench.table import command
@@ -45,7 +39,6 @@ from tests.support.fault.rules import Faults, slow_sync
 from tests.support.history import keep
 from tests.support.waiting import eventually
 
-_START_S = 120.0
 _DAY_S = 86_400.0
 #: Requests that the store keeps that is as good as empty: two pages of each state.
 FEW = 500
@@ -83,70 +76,6 @@ FULL = Sizes(
     opened=(9000, 900),
 )
 QUICK = Sizes(kept=(2000,), starts=1, calls=50, expired=5000, load_s=1.0, opened=(1000, 100))
-
-
-class Server:
-    """``jobx serve`` on a data folder, stopped at the end; a context manager.
-
-    Attributes:
-        started_s: How long it took until it answered.
-    """
-
-    def __init__(self, folder: Path, environ: dict[str, str], *flags: str) -> None:
-        self.settings = config_loading.load(None, {}, {"node.data_dir": str(folder)})
-        command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--executors", "2"]
-        command += ["--data", str(folder), "--bind", "127.0.0.1:0", *flags]
-        env = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}
-        began = time.perf_counter()
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        self._port = int(line.split("//")[1].split()[0].rpartition(":")[2])
-        self.connection = self.connect()
-        self.ask("GET", "/health/ready")
-        self.started_s = time.perf_counter() - began
-
-    @property
-    def pid(self) -> int:
-        """The process that was started, above all others of it."""
-        return self._process.pid
-
-    def connect(self) -> http.client.HTTPConnection:
-        """Return a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        connection.connect()
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        connection: http.client.HTTPConnection | None = None,
-    ) -> Any:
-        """Return the JSON of a good answer."""
-        connection = connection or self.connection
-        sent = None if body is None else json.dumps(body)
-        connection.request(method, path, sent, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status not in (200, 202):
-            raise work.WrongResultError(text.decode())
-        return json.loads(text)
-
-    def post(self, connection: http.client.HTTPConnection | None = None) -> None:
-        """Have one small request done."""
-        body = {"arguments": {"number": 7}}
-        self.ask("POST", f"/job/{WORKFLOW}/one", body, connection)
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-        self._process.terminate()
-        self._process.wait(timeout=60)
 
 
 def kept_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
@@ -222,12 +151,6 @@ def _paired(
         yield Figure(peer=_beside(count, number), work=name, n=count, **percentiles(times))
 
 
-def percentiles(times: list[float]) -> dict[str, float]:
-    """Return the median and the 99th percentile in milliseconds."""
-    times = sorted(times)
-    return {"p50_ms": 1e3 * times[len(times) // 2], "p99_ms": 1e3 * times[len(times) * 99 // 100]}
-
-
 def _store(folder: Path, count: int, *, ended_ago_s: float) -> Path:
     """Return a data folder whose store has so many finished requests of the job ``one``."""
     folder.mkdir(parents=True)
@@ -263,7 +186,7 @@ def retention_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     faults.set(slow_sync(folder, SYNC_S))
     data = _store(folder / "accept", 0, ended_ago_s=0.0)
     with Server(data, faults.environ) as server:
-        with _load(server) as count:
+        with load(server) as count:
             began, before = time.perf_counter(), count()
             time.sleep(sizes.load_s)
             per_s = (count() - before) / (time.perf_counter() - began)
@@ -273,7 +196,7 @@ def retention_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
         data = _store(folder / f"remove-{clients}", sizes.expired, ended_ago_s=2 * _DAY_S)
         faults.set(slow_sync(folder, SYNC_S))
         with Server(data, faults.environ) as server, ExitStack() as stack:
-            accepted = stack.enter_context(_load(server)) if clients else lambda: 0
+            accepted = stack.enter_context(load(server)) if clients else lambda: 0
             yield from _removal(data, clients, accepted, sizes)
         shutil.rmtree(data)
 
@@ -312,29 +235,6 @@ def _command_s(data: Path, number: int) -> float:
     command = [sys.executable, "-m", "jobx.tools.cli", "workflow", "create", f"w{number}", "x"]
     subprocess.run([*command, "--data", str(data)], check=True, capture_output=True)
     return time.perf_counter() - began
-
-
-@contextmanager
-def _load(server: Server) -> Iterator[Callable[[], int]]:
-    """Have clients post one request after the other; give what returns how many were done."""
-    stopping = threading.Event()
-    done = [0] * CLIENTS
-
-    def run(number: int) -> None:
-        with closing(server.connect()) as connection:
-            while not stopping.is_set():
-                server.post(connection)
-                done[number] += 1
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield lambda: sum(done)
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
 
 
 def cancel_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
@@ -434,7 +334,5 @@ def _ratio(figure: Figure, other: Figure | None) -> str:
 
 
 main = command(ROWS, measure, draw)
-
-
 if __name__ == "__main__":
     main()

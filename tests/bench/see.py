@@ -31,7 +31,7 @@ from jobx.kv.requests import event_log
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Store
 from tests.bench import dumps
-from tests.bench.history import Server, _load
+from tests.bench.asked_server import Server, load
 from tests.bench.peers.jobx_peer import create_entities, settings
 
 KEY: Final[Any] = {"workflow": "w", "request_id": dumps.ID}
@@ -116,7 +116,7 @@ def _ask(connection: http.client.HTTPConnection, path: str) -> int:
 
 
 def _rate(server: Server) -> float:
-    with _load(server) as done:
+    with load(server) as done:
         time.sleep(1.0)
         before, began = done(), time.perf_counter()
         time.sleep(TURN_S)
