@@ -220,12 +220,12 @@ class Bridge:
 
     def states(self) -> list[LinkState]:
         """Describe all links."""
-        return list(map(_state, self._ends.values()))
+        return [end.state() for end in self._ends.values()]
 
     def state(self, lane: Lane) -> LinkState | None:
         """Describe a link; None if there is none."""
         end = self._ends.get(lane)
-        return _state(end) if end is not None else None
+        return end.state() if end is not None else None
 
     def close(self) -> None:
         """Send what may be sent now, once, and nothing more; whether it arrives is not known."""
@@ -419,23 +419,6 @@ class Bridge:
             self._engine.deliver(hosted, ActorExitRequest())
         self._changed(end.lane)
         self._post.touch(end)
-
-
-def _state(end: End) -> LinkState:
-    link = end.link
-    return LinkState(
-        end.lane,
-        link.is_up,
-        len(end.children),
-        len(end.hosted),
-        link.outbox.backlog_bytes,
-        link.resent,
-        link.duplicates,
-        link.stale,
-        link.breaks,
-        link.heard_at,
-        link.outbox.unacknowledged,
-    )
 
 
 def _is_unused_by(peer: str, child: Wire) -> bool:

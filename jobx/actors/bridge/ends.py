@@ -88,6 +88,23 @@ class End:
         """Say whether the silence of the peer is noticed."""
         self.link.use(now, is_used=bool(self.children or self.hosted or self.is_awaited))
 
+    def state(self) -> LinkState:
+        """Describe the link."""
+        link = self.link
+        return LinkState(
+            self.lane,
+            link.is_up,
+            len(self.children),
+            len(self.hosted),
+            link.outbox.backlog_bytes,
+            link.resent,
+            link.duplicates,
+            link.stale,
+            link.breaks,
+            link.heard_at,
+            link.outbox.unacknowledged,
+        )
+
 
 class Post:
     """Sends what links have to send, as datagrams, and wakes them in time.
