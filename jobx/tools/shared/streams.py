@@ -25,6 +25,7 @@ def prepare() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None and not _is_open(number):
             os.open(os.devnull, os.O_RDONLY)  # gets the lowest number, which is this one
+            os.set_inheritable(number, True)  # and keeps it in processes that are started
             if name != "stdin":
                 made = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
                 setattr(sys, name, made)

@@ -35,3 +35,13 @@ def test_a_closed_stdout_refuses_and_no_file_gets_its_number() -> None:
 
     assert int(ran.stderr[:1]) > 2
     assert b"Bad file descriptor" in ran.stderr
+
+
+def test_a_process_that_is_started_opens_no_file_in_place_of_a_closed_stream() -> None:
+    code = "import subprocess; sys.exit(subprocess.call([sys.executable, '-c', CHILD]))"
+    child = "CHILD = 'import os, sys; sys.exit(os.open(\"/\", 0))'; import sys; "
+    words = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, PREPARED + child + code]
+
+    ran = subprocess.run(words, check=False, timeout=60)
+
+    assert ran.returncode > 2
