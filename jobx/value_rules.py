@@ -122,7 +122,7 @@ def is_sound(value: Value) -> bool:
     lists that are in several places of others may make it as long as no memory is.
 
     Raises:
-        ValueError: Too many keys of a map have the same hash.
+        ValueError: It nests too deep, or too many keys of a map have the same hash.
     """
     level = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -142,7 +142,7 @@ def is_sound(value: Value) -> bool:
         for keys in [one for one in maps if len(one) > key_hashes.MAX_EQUAL]:
             key_hashes.check(keys)
         level = [*chain.from_iterable(map(dict.values, maps)), *chain.from_iterable(lists)]
-    return False
+    raise ValueError(TOO_DEEP)  # a call for each item would come to each once in every level
 
 
 def nests_far(found: Any) -> bool:
