@@ -1,4 +1,6 @@
-"""Appends with large events wait for their blobs here, where they hold up no commit.
+"""Appends that need a blob wait for it here, where they hold up no commit.
+
+That is the blob of a large event, which is written, or one that an event names, which is synced.
 
 The shared place of the blobs may hang while the store is well. So a fault of a blob is one of its
 request alone: what was accepted is tried again, what is new is refused.
@@ -32,28 +34,29 @@ _log = logging.getLogger(__name__)
 
 
 class Append(Struct, frozen=True):
-    """The unit of one event, and who hears what became of it."""
+    """The unit of one event, who hears what became of it, and what must be done first."""
 
     owner: ActorAddress
     number: int
     unit: Unit
     is_urgent: bool
+    first: Callable[[], object] | None = None
 
 
 class _Held(Struct, eq=False):
-    """The appends of one request from the first on whose blob is being written."""
+    """The appends of one request from the first on whose blob is awaited."""
 
     appends: list[Append]
     failed: int = 0
 
 
 class LargeAppends:
-    """Holds appends until their blobs are written; runs on the node's loop.
+    """Holds appends until their blobs are durable; runs on the node's loop.
 
     Args:
-        store: The store; only one with LargeEvents has anything to hold.
+        store: The store; only one with LargeEvents writes events to blobs.
         loop: The node's event loop.
-        join: Called with each append in its turn, once its event is a pointer.
+        join: Called with each append in its turn; a large event is a pointer then.
         refuse: Called with an append that cannot be written; those after it are dropped.
 
     Attributes:
@@ -75,12 +78,12 @@ class LargeAppends:
         self.held: dict[RequestKey, _Held] = {}
 
     def holds(self, key: RequestKey, append: Append) -> bool:
-        """Hold an append if it has a large event, or follows one; return whether it is held."""
+        """Hold an append that must wait, or follows one; return whether it is held."""
         held = self.held.get(key)
         if held is not None:
             held.appends.append(append)
             return True
-        if self._store is None or not is_large(append.unit):
+        if not self._must_wait(append):
             return False
         self.held[key] = held = _Held([append])
         self._place(key, held)
@@ -95,12 +98,23 @@ class LargeAppends:
         self.held.clear()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _must_wait(self, append: Append) -> bool:
+        if append.first is not None:
+            return True
+        return self._store is not None and is_large(append.unit)
+
     def _place(self, key: RequestKey, held: _Held) -> None:
-        """Write the blob of the first append, unless it was dropped meanwhile."""
-        if self._store is not None and self.held.get(key) is held:
-            place = partial(self._store.placed, held.appends[0].unit)
+        """Make the blob of the first append durable, unless that was dropped meanwhile."""
+        if self.held.get(key) is held:
+            place = partial(self._made_ready, held.appends[0])
             call = self._loop.run_in_executor(self._threads, place)
             call.add_done_callback(partial(self._placed, key, held))
+
+    def _made_ready(self, append: Append) -> Unit:
+        """Return what is to be committed once all that it names is durable; blocks."""
+        if append.first is not None:
+            append.first()
+        return append.unit if self._store is None else self._store.placed(append.unit)
 
     def _placed(self, key: RequestKey, held: _Held, call: asyncio.Future[Unit]) -> None:
         if call.cancelled():  # by close
@@ -110,24 +124,24 @@ class LargeAppends:
             return
         first = held.appends[0]
         if error is None:
-            self._go_on(key, held, replace(first, unit=call.result()))
+            self._go_on(key, held, replace(first, unit=call.result(), first=None))
         elif isinstance(error, STORE_FAULTS) and first.number:
             if not held.failed:
-                _log.warning("request %s waits for a large event: %s", key, error)
+                _log.warning("request %s waits for a blob: %s", key, error)
             delay_s = doubled(RETRY_S[0], held.failed, RETRY_S[1])
             held.failed += 1
             self._loop.call_later(delay_s, self._place, key, held)
         else:
             if not isinstance(error, JobxError):
-                error = InternalError(f"a large event cannot be written: {error!r}")
+                error = InternalError(f"a blob cannot be written: {error!r}")
             self.forget(key)
             self._refuse(key, first.owner, error)
 
     def _go_on(self, key: RequestKey, held: _Held, first: Append) -> None:
-        """Let go of appends up to the next with a large event."""
+        """Let go of appends up to the next that must wait."""
         held.failed = 0
         held.appends[0] = first
-        while held.appends and not is_large(held.appends[0].unit):
+        while held.appends and not self._must_wait(held.appends[0]):
             self._join(key, held.appends.pop(0))
         if held.appends:
             self._place(key, held)

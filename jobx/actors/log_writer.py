@@ -160,16 +160,20 @@ class LogWriter:
         number: int,
         writes: Sequence[Write],
         urgent: bool,
+        *,
+        first: Callable[[], object] | None = None,
     ) -> None:
         """Write the unit of event ``number``; ``owner`` hears Committed or CommitRefused.
+
+        ``first`` is called in a thread, and must have ended before.
 
         After CommitRefused, further appends of the request are ignored until it is forgotten, so
         its log never continues after a gap.
         """
-        append = Append(owner, number, writes, urgent)
+        append = Append(owner, number, writes, urgent, first)
         if key in self._refused:
             return
-        may_be_held = bool(self._large.held) or is_large(writes)
+        may_be_held = first is not None or bool(self._large.held) or is_large(writes)
         if not (may_be_held and self._large.holds(key, append)):
             self._join(key, append)
 

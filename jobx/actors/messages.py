@@ -42,7 +42,8 @@ class RequestKey(NamedTuple):
 class Submit(Perishable, frozen=True):
     """Start a request; ``reply_to`` hears Opened, then Ended, or Refused.
 
-    With ``may_wait`` its work waits for a node that offers what it requires, however long.
+    With ``may_wait`` its work waits for a node that offers what it requires, however long. With
+    ``syncs_arguments`` the blob of its arguments must be synced before it is accepted.
     """
 
     request: model.Request
@@ -55,6 +56,7 @@ class Submit(Perishable, frozen=True):
     writes: tuple[Write, ...]
     reply_to: ActorAddress
     may_wait: bool = False
+    syncs_arguments: bool = False
 
 
 class Recover(Struct, frozen=True):

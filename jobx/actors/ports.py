@@ -38,11 +38,14 @@ class Log(Protocol):
         number: int,
         writes: Sequence[Write],
         urgent: bool,
+        *,
+        first: Callable[[], object] | None = None,
     ) -> None:
         """Write event ``number`` and its writes; ``owner`` gets Committed or CommitRefused.
 
         An append that is not urgent may wait a moment for others. Appends of one request become
-        durable together or in order.
+        durable together or in order. What must be done ``first`` is called in a thread, and this
+        append and those after it wait for it; a new request is refused if it fails.
         """
 
     def forget(self, key: RequestKey) -> None:

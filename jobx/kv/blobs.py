@@ -69,6 +69,11 @@ class BlobFolder:
         self._root_name = str(self._root)
         self._shared = shared
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a shared place has all blobs."""
+        return self._shared is not None
+
     def path(self, workflow: str, request_id: str) -> Path:
         """Return the folder of a request, which may not exist yet.
 

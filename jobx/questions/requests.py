@@ -19,11 +19,14 @@ class KeptArguments(Struct, frozen=True, array_like=True, forbid_unknown_fields=
         checksum: Their CRC-32.
         outline: What they are without what is large, as ``root_input.outline`` packs it. Without
             it, the node reads the blob.
+        is_synced: They survive the loss of power; if not, the node sees to it, before it accepts
+            their request.
     """
 
     size_bytes: Count
     checksum: Count
     outline: bytes = b""
+    is_synced: bool = True
 
 
 class SubmitJob(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="submit"):

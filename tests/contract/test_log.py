@@ -18,7 +18,7 @@ from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.ports import Log
 from jobx.actors.request.events import Accepted, Cancelled, Event, to_record
 from jobx.actors.runtime.address import Address
-from jobx.errors import Conflict, NotFound
+from jobx.errors import Conflict, NotFound, StoreFull
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, lives, request_entity
@@ -47,10 +47,17 @@ class Stage:
     store: MemoryStore
     heard: list[tuple[object, Any]] = field(default_factory=list)
 
-    def append(self, number: int, *, key: RequestKey = KEY, urgent: bool = True) -> None:
+    def append(
+        self,
+        number: int,
+        *,
+        key: RequestKey = KEY,
+        urgent: bool = True,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         """Append an event whose own key is ``<request>/<number>``."""
         own = Create(f"{key.request_id}/{number}", b"")
-        self.log.append(key, OWNER, number, [own], urgent)
+        self.log.append(key, OWNER, number, [own], urgent, first=first)
 
     def record(self, number: int, event: Event, *writes: Write) -> None:
         """Append an event as a journal does."""
@@ -130,6 +137,27 @@ def test_events_become_durable_in_order(stage: Stage) -> None:
     stage.until(lambda: [m for m in stage.hears(Committed) if m.number == 19], 1)
     numbers = [message.number for message in stage.hears(Committed)]
     assert numbers == sorted(set(numbers))
+
+
+def test_what_must_be_done_first_is_done_before_an_event_is_durable(stage: Stage) -> None:
+    found: list[bool] = []
+    stage.append(0, first=lambda: found.append(stage.is_durable(0)))
+    assert stage.hears(Committed) == [Committed(0)]
+    assert found == [False]
+
+
+def test_a_new_request_for_which_that_fails_is_refused_alone(stage: Stage) -> None:
+    error = StoreFull("blobs", "no room")
+
+    def fail() -> None:
+        raise error
+
+    stage.append(0, first=fail)
+    stage.append(1)
+    stage.append(0, key=OTHER)
+    assert stage.hears(CommitRefused) == [CommitRefused(error)]
+    assert stage.hears(Committed) == [Committed(0)]
+    assert not stage.is_durable(0) and not stage.is_durable(1)
 
 
 def test_event_whose_number_is_taken_is_refused(stage: Stage) -> None:

@@ -243,6 +243,22 @@ def test_a_node_falls_ill_and_recovers(faults: Faults, tmp_path: Path) -> None:
         assert eventually(lambda: serving.post("answer", {}).status == 200)
 
 
+def test_large_arguments_that_cannot_be_synced_are_refused_and_later_ones_are_not(
+    faults: Faults, tmp_path: Path
+) -> None:
+    long = "def handler(text):\n    yield Return()\n    yield 'length', len(text)\n"
+    define(tmp_path / "data", {"long": long}, {"long": ("long", "sum")})
+    text = {"text": "x" * 300_000}
+    with served(tmp_path / "data", **faults.environ) as serving:
+        faults.set(
+            Fault(calls=("sync",), path=f"{tmp_path}/data/blobs/*/arguments", error=errno.EIO)
+        )
+        assert serving.post("long", text).body["code"] == "store-refused"
+        assert faults.hits() > 0
+        faults.clear()
+        assert serving.post("long", text).pairs == [["length", 300_000]]
+
+
 def test_a_dead_disk_is_met_in_reading_and_writing(faults: Faults, tmp_path: Path) -> None:
     faults.set(dead_disk(tmp_path / "d"))
     found = probed(faults, tmp_path / "d", "open", "rename", "mkdir")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.strays import Strays
 from jobx.config import Settings
 from jobx.config_sections import RequestSettings
+from jobx.errors import JobxError
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
@@ -76,10 +77,24 @@ class SimulatedLog:
     refused: set[RequestKey] = field(default_factory=set)
 
     def append(
-        self, key: RequestKey, owner: ActorAddress, number: int, writes: Any, urgent: bool
+        self,
+        key: RequestKey,
+        owner: ActorAddress,
+        number: int,
+        writes: Any,
+        urgent: bool,
+        *,
+        first: Callable[[], object] | None = None,
     ) -> None:
         if key in self.refused:
             return
+        if first is not None:
+            try:
+                first()
+            except JobxError as error:
+                self.refused.add(key)
+                self._deliver(owner, CommitRefused(error))
+                return
         if not self.pending:
             delay_s = 0.0005 if urgent else self.rng.choice((0.001, 0.02))
             self.scheduler.call_later(delay_s, self._commit)

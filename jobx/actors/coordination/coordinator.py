@@ -72,6 +72,8 @@ from jobx.actors.request.time_spent import spent_s
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
+from jobx.handlers.blobs.blob_file import make_durable
+from jobx.handlers.pairs import root_input
 from jobx.model import Failure
 from jobx.segments import spent_us
 
@@ -162,8 +164,17 @@ class Coordinator(LoopActor):
             may_wait=begin.may_wait,
         )
         # A waiting caller gets the request together with its result, so both may share a commit.
-        self._journal.append(accepted, begin.writes, urgent=not request.is_blocking)
+        self._journal.append(
+            accepted,
+            begin.writes,
+            urgent=not request.is_blocking,
+            first=self._sync_arguments if begin.syncs_arguments else None,
+        )
         self.wakeupAfter(begin.time_limit_s, _TIME_LIMIT)
+
+    def _sync_arguments(self) -> None:
+        """Make arguments durable that are in a blob; called in a thread."""
+        make_durable(self.node.blobs.name(*self._journal.key), root_input.BLOB)
 
     def _recover(self, begin: Recover) -> None:
         self._phase = "proving"

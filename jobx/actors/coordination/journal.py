@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -94,10 +94,18 @@ class Journal:
             self._owner_id = node_id
         self.append(Adopted(self.now_at(), node_id, self._node.incarnation), writes)
 
-    def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
+    def append(
+        self,
+        event: Event,
+        writes: Sequence[Write] = (),
+        *,
+        urgent: bool = False,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         """Apply an event and append it; ``writes`` become durable with it.
 
-        An event that is not urgent may wait a moment for other appends.
+        An event that is not urgent may wait a moment for other appends. What must be done ``first``
+        is called in a thread; see ``Log.append``.
         """
         number = self._state.events
         self._state.apply(event)
@@ -111,7 +119,7 @@ class Journal:
         metrics = self._node.metrics
         metrics.events += 1
         metrics.event_bytes += len(write.value)
-        self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
+        self._node.log.append(self.key, self._owner, number, [*writes, write], urgent, first=first)
 
     def became_durable(self, number: int) -> None:
         """Note that all events up to ``number`` are durable, and send their notifications."""

@@ -210,6 +210,7 @@ class Submissions:
             job: Its job.
             search: Digests of the arguments that the request can be found by.
         """
+        kept = asked.arguments
         digest, plan, plan_writes = self._library.plan(asked.workflow)
         self._check_step(plan, job)
         request = self._request(asked, job, digest)
@@ -224,11 +225,12 @@ class Submissions:
             step=job.initial_step_name,
             plan_digest=digest,
             plan=plan,
-            arguments=root_input.chunk(asked.arguments),
+            arguments=root_input.chunk(kept),
             time_limit_s=min(filter(None, limits)),
             writes=(*plan_writes, *accept),
             reply_to=self._node.gateway,
             may_wait=job.when_unavailable == "wait",
+            syncs_arguments=not isinstance(kept, bytes) and not kept.is_synced,
         )
 
     def _open_job(self, asked: questions.SubmitJob) -> model.Job:

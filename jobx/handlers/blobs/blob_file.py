@@ -107,6 +107,29 @@ class BlobFile:
             self._remove()
 
 
+def make_durable(folder: str, name: str) -> None:
+    """Sync a blob that was written without; it is removed if that fails, as in ``commit``.
+
+    What Linux could not write since the blob was closed, it tells the next who syncs it.
+
+    Raises:
+        StoreFull: No room is left.
+        StoreRefused: It is missing, or cannot be synced.
+    """
+    path = os.path.join(folder, name)
+    try:
+        opened = open_regular(path)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+        _sync_folders(path)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(path)
+        refuse(path, error)
+
+
 def refuse(where: str, error: OSError) -> NoReturn:
     """Raise the error of a failed write: no room, or a folder that cannot be written."""
     raise translate(error, where) from error

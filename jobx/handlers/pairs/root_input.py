@@ -151,7 +151,13 @@ class RootInputs:
         self.inline_bytes = inline_bytes
 
     def keep(
-        self, workflow: str, request_id: str, item: bytes | Packed, outline: bytes = b""
+        self,
+        workflow: str,
+        request_id: str,
+        item: bytes | Packed,
+        outline: bytes = b"",
+        *,
+        may_sync_later: bool = False,
     ) -> bytes | KeptArguments:
         """Return packed arguments as a node takes them; writes large ones to disk, which blocks.
 
@@ -160,6 +166,8 @@ class RootInputs:
             request_id: The id of their request.
             item: The packed arguments.
             outline: Their outline, with which the node need not read large ones.
+            may_sync_later: Leave the sync to the node, where the first mapper need not wait for
+                it, unless they go to a shared place.
 
         Raises:
             StoreFull: There is no room.
@@ -169,8 +177,9 @@ class RootInputs:
         if len(item) <= self.inline_bytes:
             return bytes(item)
         folder = self._blobs.path(workflow, request_id)
+        is_synced = self._blobs.is_shared or not may_sync_later
         try:
-            with BlobFile(str(folder), BLOB, sync=True) as blob:
+            with BlobFile(str(folder), BLOB, sync=is_synced) as blob:
                 for piece in [item] if isinstance(item, bytes) else item:
                     blob.write(piece)
             self._blobs.share(str(folder), BLOB, len(item), blob.checksum)
@@ -179,7 +188,7 @@ class RootInputs:
                 (folder / BLOB).unlink(missing_ok=True)
                 folder.rmdir()
             raise
-        return KeptArguments(len(item), blob.checksum, outline)
+        return KeptArguments(len(item), blob.checksum, outline, is_synced)
 
     def outline(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
         """Return the arguments of a chunk, lists and maps without what is in them.

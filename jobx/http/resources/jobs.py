@@ -147,7 +147,8 @@ async def _kept(site: Site, asked: _Asked, req: Request) -> SubmitJob:
             return question
         return msgspec.structs.replace(question, arguments=bytes(item))
     names = question.workflow, question.request_id
-    kept = await asyncio.to_thread(inputs.keep, *names, item, outline)
+    keep = functools.partial(inputs.keep, *names, item, outline, may_sync_later=True)
+    kept = await asyncio.to_thread(keep)
     bodies.let_go(req, 0)
     return msgspec.structs.replace(question, arguments=kept)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,17 @@ class Bench:
             self.store, asyncio.get_running_loop(), lambda *said: self.heard.append(said)
         )
 
-    def append(self, key: RequestKey, number: int, *, is_large: bool = False) -> None:
+    def append(
+        self,
+        key: RequestKey,
+        number: int,
+        *,
+        is_large: bool = False,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         record = {"event": "done", "reason": "x" * (EVENT_BYTES + 1 if is_large else 1)}
         unit = [event_log.event_write(*key, number, record)]
-        self.writer.append(key, key.request_id, number, unit, True)
+        self.writer.append(key, key.request_id, number, unit, True, first=first)
 
     async def hears(self, count: int) -> list[tuple[object, object]]:
         await until(lambda: len(self.heard) >= count)
@@ -108,6 +116,30 @@ async def test_a_new_request_whose_blob_fails_is_refused_alone(tmp_path: Path) -
     b.append(B, 0)
     assert (await b.hears(2))[1:] == [("b", Committed(0))]
     assert b.writer.stalled is None
+    b.close()
+
+
+@in_loop
+async def test_what_must_be_done_first_has_ended_before_anything_is_written(tmp_path: Path) -> None:
+    b, gate = Bench(tmp_path), threading.Event()
+    b.append(A, 0, first=lambda: gate.wait(60))
+    b.append(A, 1)
+    b.append(B, 0)
+    assert await b.hears(1) == [("b", Committed(0))]
+    assert list(event_log.read(b.store, *A)) == []
+    gate.set()
+    await until(lambda: b.heard[-1] == ("a", Committed(1)))
+    assert [number for number, _ in event_log.read(b.store, *A)] == [0, 1]
+    b.close()
+
+
+@in_loop
+async def test_a_large_event_is_written_after_what_must_be_done_first(tmp_path: Path) -> None:
+    b, called = Bench(tmp_path), []
+    b.place.gate.set()
+    b.append(A, 0, is_large=True, first=lambda: called.append(list(tmp_path.iterdir())))
+    assert await b.hears(1) == [("a", Committed(0))]
+    assert called == [[]]
     b.close()
 
 

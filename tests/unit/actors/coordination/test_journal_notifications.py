@@ -44,7 +44,7 @@ def test_nothing_is_told_before_its_event_is_durable() -> None:
     told: list[Notification] = []
     state = SimpleNamespace(events=0)
     state.apply = lambda _: setattr(state, "events", state.events + 1)
-    log = SimpleNamespace(append=lambda *_: None)
+    log = SimpleNamespace(append=lambda *_, **__: None)
     node = SimpleNamespace(
         node_id="n", log=log, notify=told.append, now_at=lambda: 0.0, metrics=Metrics()
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobx.errors import StoreFull, StoreRefused, StoreUnavailable
-from jobx.handlers.blobs.blob_file import BlobFile
+from jobx.handlers.blobs.blob_file import BlobFile, make_durable
 from jobx.handlers.failures import describe
 from jobx.system.disk import PIECE_BYTES
 
@@ -71,3 +71,44 @@ def test_a_blob_of_many_pieces_holds_what_was_written_and_knows_its_checksum(
             blob.write(body)
     assert (tmp_path / "b").read_bytes() == whole
     assert (blob.size_bytes, blob.checksum) == (len(whole), zlib.crc32(whole))
+
+
+def test_what_is_made_durable_later_is_synced_as_a_file_and_by_its_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "blobs" / "w" / "r"
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(_path_of(number)))
+    with BlobFile(str(folder), "b") as blob:
+        blob.write(b"body")
+    assert synced == []
+    make_durable(str(folder), "b")
+    assert synced == [str(folder / "b"), str(folder), *map(str, list(folder.parents)[:2])]
+
+
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_blob_that_cannot_be_synced_later_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    synced: list[int] = []
+
+    def fail(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == fails_at:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with BlobFile(str(tmp_path), "b") as blob:
+        blob.write(b"body")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreRefused):
+        make_durable(str(tmp_path), "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blob_that_is_gone_cannot_be_made_durable(tmp_path: Path) -> None:
+    with pytest.raises(StoreRefused):
+        make_durable(str(tmp_path), "b")

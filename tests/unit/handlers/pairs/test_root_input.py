@@ -164,6 +164,33 @@ def refuse_as_full() -> None:
     raise StoreFull("blobs", "no room")
 
 
+class Elsewhere:
+    """A shared place that takes everything."""
+
+    def put(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("shared", "may_sync_later", "is_synced"),
+    [(None, False, True), (None, True, False), (Elsewhere(), True, True)],
+    ids=["at once", "later", "shared"],
+)
+def test_arguments_say_whether_they_are_synced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: Any,
+    may_sync_later: bool,
+    is_synced: bool,
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    inputs = RootInputs(BlobFolder(tmp_path, shared), inline_bytes=10)
+    kept = inputs.keep("w", "r", b"x" * 100, may_sync_later=may_sync_later)
+    assert isinstance(kept, KeptArguments)
+    assert kept.is_synced == bool(synced) == is_synced
+
+
 ARGUMENTS = [
     {},
     {"n": 1, "f": 0.5, "t": "é", "b": b"\0", "no": None, "yes": True},
