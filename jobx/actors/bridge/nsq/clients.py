@@ -43,18 +43,46 @@ class Server(NamedTuple):
     port: int
 
 
+class Losses:
+    """Logs that a server cannot be reached, and that it is there again: once for many clients."""
+
+    def __init__(self) -> None:
+        self._lost: set[Server] = set()
+
+    def lose(self, server: Server, reason: str) -> None:
+        """Log that a connection broke, unless one to this server did before."""
+        if server not in self._lost:
+            self._lost.add(server)
+            _LOG.warning("no connection to nsqd %s:%d: %s", *server, reason)
+
+    def find(self, server: Server) -> None:
+        """Log that a server is there, if it was not."""
+        if server in self._lost:
+            self._lost.remove(server)
+            _LOG.info("nsqd %s:%d is there", *server)
+
+
 class _Client:
     """Keeps a connection to one server.
 
     Args:
         opened: Called when a connection can be used.
+        losses: Of all clients of the node; None: this one has its own.
 
     Attributes:
         is_ready: The connection can be used.
     """
 
-    def __init__(self, server: Server, access: Access, opened: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        access: Access,
+        opened: Callable[[], None],
+        *,
+        losses: Losses | None,
+    ) -> None:
         self.is_ready = False
+        self._losses = losses or Losses()
         self._opened = opened
         self._server = server
         self._access = access
@@ -95,8 +123,7 @@ class _Client:
             self._steady = self._loop.call_later(STEADY_S, self._held)
 
     def _held(self) -> None:
-        if self._tries:
-            _LOG.info("nsqd %s:%d is there", *self._server)
+        self._losses.find(self._server)
         self._tries = 0
 
     def _take(self, message: Any) -> None:
@@ -113,7 +140,7 @@ class _Client:
         if self._is_closed:
             return
         if not self._tries:
-            _LOG.warning("no connection to nsqd %s:%d: %s", *self._server, reason)
+            self._losses.lose(self._server, reason)
         delay_s = spread(doubled(FIRST_S, self._tries, MOST_S), luck())
         self._tries += 1
         self._again = self._loop.call_later(delay_s, self._redial)
@@ -137,10 +164,12 @@ class Subscriber(_Client):
         topic: str,
         receive: Callable[[bytes], None],
         opened: Callable[[], None] = _ignore,
+        *,
+        losses: Losses | None = None,
     ) -> None:
         self._topic = topic
         self._receive = receive
-        super().__init__(server, access, opened)
+        super().__init__(server, access, opened, losses=losses)
 
     def _ready(self, connection: Connection) -> None:
         connection.send(protocol.subscribe(self._topic, channel_of(self._topic)))
@@ -168,9 +197,14 @@ class Publisher(_Client):
     dropped = unanswered = 0
 
     def __init__(
-        self, server: Server, access: Access, opened: Callable[[], None] = _ignore
+        self,
+        server: Server,
+        access: Access,
+        opened: Callable[[], None] = _ignore,
+        *,
+        losses: Losses | None = None,
     ) -> None:
-        super().__init__(server, access, opened)
+        super().__init__(server, access, opened, losses=losses)
 
     def publish(self, topic: str, body: bytes) -> None:
         """Send a message, or drop it when there is no connection or too much waits."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from jobx.actors.bridge.nsq.clearing import Clearing
-from jobx.actors.bridge.nsq.clients import Publisher, Server, Subscriber
+from jobx.actors.bridge.nsq.clients import Losses, Publisher, Server, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.transport import EPHEMERAL, Lane, Receive, topic_of
 from jobx.errors import ConfigError
@@ -51,6 +51,7 @@ class NsqTransport:
         #: Topics of peers that something was sent to, by workflow.
         self._sent: dict[str, dict[str, str]] = {}
         self._clearing = Clearing(access)
+        self._losses = Losses()
         self._opened: Callable[[], None] = lambda: None
 
     @property
@@ -101,6 +102,7 @@ class NsqTransport:
                 topic_of(self._prefix, workflow, self._node_id, ending),
                 partial(self._receives[workflow], workflow),
                 self._way_is_open,
+                losses=self._losses,
             )
 
     def _hear_earlier(self) -> None:
@@ -141,7 +143,7 @@ class NsqTransport:
         publisher = self._publishers.get(server)
         if publisher is None:
             publisher = self._publishers[server] = Publisher(
-                server, self._access, self._way_is_open
+                server, self._access, self._way_is_open, losses=self._losses
             )
         topics = self._sent.setdefault(lane.peer, {})
         topic = topics.get(lane.workflow)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from jobx.actors.bridge.nsq.clients import Losses, Server
+from jobx.actors.bridge.nsq.connection import Access
+from jobx.actors.bridge.nsq.transport import NsqTransport
+from tests.support.ports import free_port
+from tests.support.waiting import eventually_soon
+
+
+def test_a_server_that_is_gone_is_named_once_for_all_queues(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        transport = NsqTransport("a", "p", Server("127.0.0.1", free_port()), Access())
+        for number in range(3):
+            transport.listen(f"w{number}", lambda *_: None)
+        clients = transport._subscribers.values()
+        await eventually_soon(lambda: all(client._tries > 1 for client in clients))
+        transport.close()
+
+    asyncio.run(test())
+    told = [line for line in caplog.messages if line.startswith("no connection to nsqd")]
+    assert len(told) == 1, told
+
+
+def test_each_loss_and_each_return_of_a_server_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    losses, server = Losses(), Server("host", 1)
+    losses.find(server)
+    for _ in range(2):
+        for _ in range(2):
+            losses.lose(server, "it is gone")
+        for _ in range(2):
+            losses.find(server)
+    assert (
+        caplog.messages == ["no connection to nsqd host:1: it is gone", "nsqd host:1 is there"] * 2
+    )
