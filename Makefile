@@ -40,7 +40,7 @@ core: $(VENV)/.developed
 # Slow tests stand next to each other: a worker without tests takes over half of another's.
 # Tests wait for half of their time, so three workers keep two cores busy. APART leaves out what
 # has run before. The tests start hundreds of processes; where PYTHONDONTWRITEBYTECODE is set, each
-# would compile all that it imports, a third of its start or more, so that is done once here.
+# would compile all that it imports, a quarter of its start or more, so that is done once here.
 pytest: $(VENV)/.developed
 	$(BIN)/python -m compileall -q jobx tests
 	$(BIN)/pytest --quiet -n 3 --dist worksteal $(APART)
