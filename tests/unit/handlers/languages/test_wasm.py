@@ -144,13 +144,13 @@ def test_wasm_is_refused_by_name_where_there_is_no_wasmtime(
     assert (failure["kind"], failure["type"]) == ("capability", "RuntimeMissing")
 
 
-@pytest.mark.parametrize(
-    "lack", [errno.ENOSPC, errno.EMFILE, errno.EIO, errno.ENOMEM], ids=errno.errorcode.get
-)
-@pytest.mark.parametrize("where", ["memfd_create", "open"])
-def test_a_call_that_cannot_be_written_is_no_failure_of_the_author(
-    guests: Guests, monkeypatch: pytest.MonkeyPatch, lack: int, where: str
-) -> None:
+LACKS = (errno.ENOSPC, errno.EMFILE, errno.EIO, errno.ENOMEM)
+
+
+def _failure_without(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch, where: str, lack: int
+) -> tuple[dict[str, Any], Any]:
+    """Return the failure of a call for which the system refuses a file."""
     made, _ = one(guests, WASM.echo, [1, 2])
     given = [1, 2] if where == "memfd_create" else [1, "x" * 2_000_000]
 
@@ -159,9 +159,30 @@ def test_a_call_that_cannot_be_written_is_no_failure_of_the_author(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, where, refuse)
-        found = failed(run(made, given, reducer=None)[0])
+        return failed(run(made, given, reducer=None)[0]), made
+
+
+@pytest.mark.parametrize(
+    ("where", "lack"),
+    [
+        *(("memfd_create", lack) for lack in LACKS),
+        *(("open", lack) for lack in LACKS if lack != errno.EMFILE),
+    ],
+)
+def test_a_call_that_cannot_be_written_is_no_failure_of_the_author(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch, where: str, lack: int
+) -> None:
+    found, made = _failure_without(guests, monkeypatch, where, lack)
     assert found["kind"] == ("full" if lack == errno.ENOSPC else "disk")
     assert pairs(made, run(made, [1, 2], reducer=None)[0]) == [(1, 2)]
+
+
+def test_an_executor_that_can_open_nothing_leaves(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, made = _failure_without(guests, monkeypatch, "open", errno.EMFILE)
+    assert (found["kind"], found["type"]) == ("crash", "ExecutorAtLimit")
+    assert made.is_spoilt
 
 
 def test_a_file_that_takes_no_more_output_is_no_failure_of_the_author(
