@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import jobx
+from jobx.questions import PROTOCOL
 from jobx.tools.cli import main
 from tests.cluster.clusters import Cluster, cluster, places
 from tests.support.etcd import Etcd
@@ -21,7 +22,7 @@ from tests.support.waiting import eventually
 #: a further field in the log, in what a node shows, and in what nodes send.
 CHANGES = {
     "__init__.py": ('__version__ = "1.0.0"', '__version__ = "1.1.0"'),
-    "questions/base.py": ("PROTOCOL: Final = 4", "PROTOCOL: Final = 5"),
+    "questions/base.py": (f"PROTOCOL: Final = {PROTOCOL}", f"PROTOCOL: Final = {PROTOCOL + 1}"),
     "actors/request/events.py": (
         "may_wait: bool = False",
         'may_wait: bool = False; zone: str = "z"',
