@@ -60,7 +60,8 @@ class Nsqd:
             command = [
                 *("nsqd", f"-data-path={data}", "-node-id=1", "-log-level=error"),
                 *(f"-tcp-address={self.address}", f"-http-address=127.0.0.1:{self._http_port}"),
-                "-broadcast-address=127.0.0.1",
+                # With TLS, it would have a port for HTTPS, the same one for all.
+                *("-https-address=", "-broadcast-address=127.0.0.1"),
             ]
         with open(self._folder / "nsq.log", "ab") as log:
             self._process = subprocess.Popen(
