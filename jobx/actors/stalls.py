@@ -93,16 +93,19 @@ class Stalls:
         now = time.monotonic()
         late_s, seen = now - self._due_s, self._seen
         self._runner = sys._getframe(1)
-        next_s = self._next_s()
+        next_s = self._next_s(late_s)
         self._due_s, self._seen = now + next_s, None
         if late_s > STALL_S:
             self._stalled(late_s, seen or UNSEEN, now)
         self._timer = self._loop.call_later(next_s, self._beat)
 
-    def _next_s(self) -> float:
-        """Return the time until the next beat, which is longer while the loop is idle."""
+    def _next_s(self, late_s: float) -> float:
+        """Return the time until the next beat, which is longer while the loop is idle.
+
+        One that stood still is not idle, though it used no processor: it may wait for a disk.
+        """
         before_s, self._used_s = self._used_s, time.thread_time()
-        is_quiet = self._used_s - before_s <= _QUIET_S
+        is_quiet = self._used_s - before_s <= _QUIET_S and late_s <= STALL_S
         self._quiet_beats = self._quiet_beats + 1 if is_quiet else 0
         return BEAT_S if self._quiet_beats < _RESTS_AFTER else REST_S
 

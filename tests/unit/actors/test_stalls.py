@@ -109,6 +109,16 @@ def test_an_idle_loop_beats_less_often_until_it_has_work(monkeypatch: pytest.Mon
     assert loop.waits[-1] == stalls.BEAT_S
 
 
+def test_a_loop_that_stands_still_is_not_idle_though_it_uses_no_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = Looped(monkeypatch)
+    Stalls()
+    for _ in range(2 * stalls._RESTS_AFTER):
+        loop.turn(late_s=2 * stalls.STALL_S)
+    assert set(loop.waits) == {stalls.BEAT_S}
+
+
 def test_a_stall_of_an_idle_loop_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = Looped(monkeypatch)
     watch = Stalls()

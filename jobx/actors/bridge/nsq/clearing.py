@@ -45,9 +45,10 @@ class Clearing:
 
     def add(self, server: Server, topics: Iterable[str]) -> None:
         """Remove queues in a while, unless they have a reader; nsqd keeps those of other names."""
-        self._failures.pop(server, None)
-        self._put_off((server, topic) for topic in filter(is_ephemeral, topics))
-        self._wait()
+        if queues := [(server, topic) for topic in filter(is_ephemeral, topics)]:
+            self._failures.pop(server, None)
+            self._put_off(queues)
+            self._wait()
 
     def _put_off(self, queues: Iterable[tuple[Server, str]]) -> None:
         for queue in queues:

@@ -61,6 +61,10 @@ class Losses:
             self._lost.remove(server)
             _LOG.info("nsqd %s:%d is there", *server)
 
+    def forget(self, server: Server) -> None:
+        """Forget a server that no client needs any more; its next loss is named again."""
+        self._lost.discard(server)
+
 
 class _Client:
     """Keeps a connection to one server.

@@ -76,6 +76,8 @@ class NsqTransport:
         wanted = set(self._peers.values())
         for server in [server for server in self._publishers if server not in wanted]:
             self._publishers.pop(server).close()
+            if server != self._server:
+                self._losses.forget(server)
         for peer, server in before.items():
             if self._peers.get(peer) != server or peer in changed:
                 self._clearing.add(server, self._sent.pop(peer, {}).values())

@@ -70,6 +70,16 @@ def test_queues_that_are_added_again_are_asked_for_as_often_as_new_ones() -> Non
     asyncio.run(test())
 
 
+def test_who_adds_nothing_lets_a_server_be_given_up_in_time() -> None:
+    async def test() -> None:
+        clearing = Clearing(Access())
+        clearing._failures[SERVER] = 7
+        clearing.add(SERVER, ["of an earlier version"])
+        assert clearing._failures == {SERVER: 7}
+
+    asyncio.run(test())
+
+
 def test_what_is_closed_while_it_asks_asks_no_more() -> None:
     async def test() -> None:
         clearing = Clearing(Access())

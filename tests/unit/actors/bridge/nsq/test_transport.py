@@ -8,6 +8,7 @@ import pytest
 from jobx.actors.bridge.nsq.clients import Losses, Server
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.nsq.transport import NsqTransport
+from jobx.actors.bridge.transport import Lane
 from tests.support.ports import free_port
 from tests.support.waiting import eventually_soon
 
@@ -42,3 +43,42 @@ def test_each_loss_and_each_return_of_a_server_is_named_once(
     assert (
         caplog.messages == ["no connection to nsqd host:1: it is gone", "nsqd host:1 is there"] * 2
     )
+
+
+def test_the_loss_of_a_server_is_named_again_to_who_needs_it_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        port = free_port()
+        transport = NsqTransport("a", "p", Server("127.0.0.1", free_port()), Access())
+        for times in (1, 2):
+            transport.reach({"b": f"127.0.0.1:{port}"})
+            transport.send(Lane("b", "w"), b"")
+            await eventually_soon(lambda times=times: _told_of(port, caplog) == times)
+            transport.reach({})
+        assert not transport._losses._lost
+        transport.close()
+
+    asyncio.run(test())
+
+
+def _told_of(port: int, caplog: pytest.LogCaptureFixture) -> int:
+    said = f"no connection to nsqd 127.0.0.1:{port}:"
+    return sum(line.startswith(said) for line in caplog.messages)
+
+
+def test_the_loss_of_the_own_server_is_not_forgotten_with_a_peer_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        own = Server("127.0.0.1", free_port())
+        transport = NsqTransport("a", "p", own, Access())
+        transport.listen("w", lambda *_: None)
+        transport.reach({"b": f"127.0.0.1:{own.port}"})
+        transport.send(Lane("b", "w"), b"")
+        await eventually_soon(lambda: transport._losses._lost)
+        transport.reach({})
+        assert transport._losses._lost == {own}
+        transport.close()
+
+    asyncio.run(test())
