@@ -1,4 +1,4 @@
-"""Publishers and subscribers of NSQ: servers die, stand still, lie, or are somebody else."""
+"""Publishers and subscribers of NSQ: servers die, stand still, or start last."""
 
 from __future__ import annotations
 

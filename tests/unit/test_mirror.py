@@ -38,7 +38,6 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/cluster/test_commands.py": (
         "actors/cluster/joining",
         "kv/etcd/survey",
-        "tools/commands/cluster",
     ),
     "tests/contract/test_collections.py": ("kv/collections/*", "kv/entries", "durable"),
     "tests/contract/test_blobs.py": ("handlers/blobs/opening",),

@@ -137,14 +137,19 @@ def show(call: Call) -> None:
     """Show nodes, links, open requests, etcd, and what is wrong.
 
     It asks the nodes through the store, and each nsqd from this host, and waits some seconds for
-    those that do not answer.
+    those that do not answer. When the store does not answer, it shows each server, and fails.
     """
     servers = _survey(call)
     try:
         with call.store() as store:
             view = status.gather(store, servers)
     except StoreUnavailable as error:
-        view = status.without_store(servers, error)
+        _show(call, status.without_store(servers, error))
+        raise
+    _show(call, view)
+
+
+def _show(call: Call, view: ClusterView) -> None:
     if call.as_json:
         render.say_json(view)
     else:
