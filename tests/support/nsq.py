@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from jobx.system.processes import is_stopped
 from tests.support.ports import free_ports
 from tests.support.services import absent
 from tests.support.waiting import eventually
@@ -88,9 +89,12 @@ class Nsqd:
         self._process = None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal. It stands still when this returns, if that was to stop it."""
         assert self._process is not None
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            pid = self._process.pid
+            eventually(lambda: is_stopped(pid))
 
     def stop(self) -> None:
         """End it, if it runs."""
