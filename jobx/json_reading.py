@@ -1,4 +1,8 @@
-"""Strict reading of JSON, for all foreign text, so that all readers accept the same."""
+"""Strict reading of JSON, for all foreign text, so that all readers accept the same.
+
+The body of a POST comes here only if the faster reader of ``http/reading/json_bodies.py`` refuses
+it: to say what is wrong, or to take what that reader has no form for.
+"""
 
 from __future__ import annotations
 
