@@ -6,6 +6,7 @@ import _signal  # type: ignore[import-not-found]  # the part of ``signal`` that 
 import ctypes
 import os
 import resource
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -31,6 +32,19 @@ _MUCH_BYTES: Final = 64 << 20
 set_handler: Final[Callable[[int, Any], Any]] = _signal.signal
 handler_of: Final[Callable[[int], Any]] = _signal.getsignal
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def reset_signals() -> None:
+    """Undo what a parent can leave behind: SIGCHLD that is ignored, and signals that are blocked.
+
+    While SIGCHLD is ignored, the kernel tells nobody how a child ended. Only the main thread may
+    change a handler; in any other one, nothing happens.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if handler_of(_signal.SIGCHLD) == _signal.SIG_IGN:
+        set_handler(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def prctl(option: int, argument: int) -> None:

@@ -12,6 +12,7 @@ import click
 
 import jobx
 from jobx import meanings, printable
+from jobx.system import kernel
 from jobx.tools.shared import reporting, streams
 
 #: Each is a module of this package with a command of the same name.
@@ -79,6 +80,7 @@ class Cli(click.Group):
     ) -> Any:
         """Run the command of ``args`` (default: those of the process), and exit."""
         words = list(sys.argv[1:] if args is None else args)
+        kernel.reset_signals()
         streams.prepare()
         try:
             code = super().main(words, prog_name or "jobx", complete_var, False, **extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.running_executor import (
     works,
     works_anew,
 )
+from tests.support.signals import odd_signals
 from tests.support.waiting import eventually
 
 __all__ = ["executor", "node"]
@@ -68,6 +70,20 @@ def test_an_executor_leaves_when_it_is_told_or_its_socket_is_closed(node: Execut
     assert node.hear() == {"t": "exited", "pid": told.pid, "status": 0}
     closed.frames.close()
     assert node.hear() == {"t": "exited", "pid": closed.pid, "status": 0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_end_of_an_executor_is_known_whatever_signals_were_inherited(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with odd_signals():
+        host = ExecutorHost(tmp_path / "tmp").__enter__()
+    with ExitStack() as ends:
+        ends.push(host)
+        pid = host.spawn().pid
+        os.kill(pid, number)
+        assert host.hear() == {"t": "exited", "pid": pid, "status": -number}
+    assert host.process.returncode == 0
 
 
 def test_what_is_no_frame_costs_the_executor(node: ExecutorHost) -> None:

@@ -215,6 +215,7 @@ def _confine(config: Config, folder: str) -> None:
 def main(arguments: list[str]) -> None:
     """Run the fork server with the arguments of the command line."""
     (control_fd,) = arguments
+    kernel.reset_signals()  # who starts executors without a command may have left any
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the node, which drains first
     control = socket.socket(fileno=int(control_fd))
     control.set_inheritable(False)

@@ -14,6 +14,7 @@ from jobx import meanings
 from jobx.errors import NotFound
 from jobx.tools.cli import main
 from jobx.tools.commands import workflow
+from tests.support.signals import odd_signals
 from tests.support.tables import check_each
 from tests.unit.tools.conftest import Jobx
 
@@ -195,3 +196,25 @@ def _make_fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
     monkeypatch.setattr(workflow, "show_all", fail)
     monkeypatch.setattr("jobx.tools.shared.command.Call.entities", fail)
+
+
+SIGNALS = """
+import signal
+from jobx.tools.cli import main
+try:
+    main(["--version"])
+except SystemExit as end:
+    print(end.code, signal.getsignal(signal.SIGCHLD).name, signal.pthread_sigmask(0, ()))
+"""
+
+
+def test_command_starts_with_usual_signals_whatever_it_inherits() -> None:
+    with (
+        odd_signals(),
+        subprocess.Popen(
+            [sys.executable, "-c", SIGNALS], stdout=subprocess.PIPE, text=True
+        ) as command,
+    ):
+        told, _ = command.communicate(timeout=60)
+
+    assert told.splitlines()[-1] == "0 SIG_DFL set()"
