@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from jobx.system.disk import open_regular, pieces, sync
-from jobx.system.errors import translate
+from jobx.system.errors import is_own_lack, translate
 
 
 def _make_folder(folder: str) -> None:
@@ -110,11 +110,14 @@ class BlobFile:
 def make_durable(folder: str, name: str) -> None:
     """Sync a blob that was written without; it is removed if that fails, as in ``commit``.
 
-    What Linux could not write since the blob was closed, it tells the next who syncs it.
+    What Linux could not write since the blob was closed, it tells the next who syncs it. A lack of
+    this process alone loses nothing: the blob stays, since a request that is asked for again may
+    have been accepted with it.
 
     Raises:
         StoreFull: No room is left.
         StoreRefused: It is missing, or cannot be synced.
+        StoreUnavailable: The process lacks descriptors or memory.
     """
     path = os.path.join(folder, name)
     try:
@@ -125,8 +128,9 @@ def make_durable(folder: str, name: str) -> None:
             os.close(opened)
         _sync_folders(path)
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(path)
+        if not is_own_lack(error):
+            with suppress(OSError):
+                os.unlink(path)
         refuse(path, error)
 
 

@@ -109,6 +109,26 @@ def test_a_blob_that_cannot_be_synced_later_is_removed(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("named", ["b", ""], ids=["blob", "folder"])
+def test_a_blob_that_a_lack_of_descriptors_keeps_from_a_sync_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    real, lacking = os.open, str(tmp_path / named)
+
+    def open_unless_lacking(path: str, *rest: int) -> int:
+        if str(path) == lacking:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *rest)
+
+    with BlobFile(str(tmp_path), "b") as blob:
+        blob.write(b"body")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", open_unless_lacking)
+        with pytest.raises(StoreUnavailable):
+            make_durable(str(tmp_path), "b")
+    assert (tmp_path / "b").read_bytes() == b"body"
+
+
 def test_a_blob_that_is_gone_cannot_be_made_durable(tmp_path: Path) -> None:
     with pytest.raises(StoreRefused):
         make_durable(str(tmp_path), "b")
