@@ -30,6 +30,7 @@ class Reading(Connection):
         worker = SimpleNamespace(cfg=Config(), log=None, asgi=None, silent={}, nr_conns=0)
         super().__init__(cast("WebWorker", worker))
         self.is_paused = False
+        self._pieces = []
         self._body_receiver = BodyReceiver(SimpleNamespace(content_length=1, chunked=False), self)
         self._callback_parser = PythonProtocol(
             on_body=self._on_body, on_message_complete=self._on_message_complete
@@ -37,6 +38,10 @@ class Reading(Connection):
 
     def _pause_reading(self) -> None:
         self.is_paused = True
+
+    def parse(self, piece: bytes) -> None:
+        self._callback_parser.feed(piece)
+        self._pass_on()
 
     @property
     def state(self) -> tuple[bytes, bool, Any, int, bytes]:
@@ -69,14 +74,14 @@ def test_a_connection_is_the_same_after_each_piece(text: bytes, cuts: list[int])
     taking, parsing = Reading(), Reading()
     for piece in pieces(text, cuts):
         if not taking._take_body(piece):
-            taking._callback_parser.feed(piece)
-        parsing._callback_parser.feed(piece)
+            taking.parse(piece)
+        parsing.parse(piece)
         assert taking.state == parsing.state
 
 
 def test_a_part_of_a_body_passes_the_parser_unless_it_is_the_last() -> None:
     reading = Reading()
-    reading._callback_parser.feed(HEAD % len(BODY))
+    reading.parse(HEAD % len(BODY))
     assert reading._take_body(BODY[:30])
     assert not reading._take_body(BODY[30:])
     assert not reading._take_body(BODY[30:] + NEXT)
@@ -86,7 +91,7 @@ def test_a_part_of_a_body_passes_the_parser_unless_it_is_the_last() -> None:
 def test_parts_that_nobody_reads_pause_reading() -> None:
     reading = Reading()
     most = reading._max_buffer_size
-    reading._callback_parser.feed(HEAD % (4 * most))
+    reading.parse(HEAD % (4 * most))
     assert reading._take_body(bytes(most))
     assert not reading.is_paused
     assert reading._take_body(b"1")
@@ -99,5 +104,5 @@ def test_another_parser_gets_all_parts() -> None:
 
     reading = Reading()
     reading._callback_parser = Other(on_body=reading._on_body)
-    reading._callback_parser.feed(HEAD % len(BODY))
+    reading.parse(HEAD % len(BODY))
     assert not reading._take_body(BODY[:30])

@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 PLACES = [
     *[("supervisor", kind) for kind in ("Submit", "Describe", "Ended", "Probe")],
     *[("coordinator", kind) for kind in ("birth", "Committed", "Ran")],
-    *[("batches", kind) for kind in ("birth", "Ran", "Pull")],
+    *[("batch", kind) for kind in ("birth", "Ran", "Pull")],
 ]
 
 

@@ -71,26 +71,31 @@ def test_what_arrives_twice_is_done_once(store: Store, way: Proxy, tmp_path: Pat
 
 
 def test_a_server_that_is_deaf_is_not_waited_for_beyond_the_deadline(
-    store: Store, way: Proxy
+    store: Store, way: Proxy, tmp_path: Path
 ) -> None:
-    assert store.get("a") is None
+    key = f"deaf/{tmp_path}"
+    assert store.get(key) is None
     way.is_deaf = True
     with pytest.raises(StoreUnavailable):
-        store.get("a")
+        store.get(key)
     with pytest.raises((OutcomeUnknown, StoreUnavailable)):  # sent, or not any more
-        store.commit([Create("a", b"")])
+        store.commit([Create(key, b"")])
 
 
-def test_a_read_is_answered_by_another_server_when_one_is_deaf(etcd: Etcd, way: Proxy) -> None:
+def test_a_read_is_answered_by_another_server_when_one_is_deaf(
+    etcd: Etcd, way: Proxy, tmp_path: Path
+) -> None:
     with closing(opened(way.server, *etcd.servers, timeout_s=TIMEOUT_S)) as store:
         way.is_deaf = True
-        assert store.get("a") is None
+        assert store.get(f"deaf/{tmp_path}") is None
         assert is_written(store, "other")
 
 
-def test_a_connection_that_is_cut_costs_a_read_nothing(store: Store, way: Proxy) -> None:
+def test_a_connection_that_is_cut_costs_a_read_nothing(
+    store: Store, way: Proxy, tmp_path: Path
+) -> None:
     for _ in range(3):
-        assert store.get("a") is None
+        assert store.get(f"cut/{tmp_path}") is None
         way.cut()
 
 

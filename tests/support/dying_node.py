@@ -21,7 +21,7 @@ from jobx.tools.serving.children import Child
 from jobx.tools.serving.programs import environ_of
 
 #: The actors of the modules, to have them die at birth.
-ACTORS: Final = {"coordinator": "Coordinator", "batches": "Batch"}
+ACTORS: Final = {"coordinator": "Coordinator", "batch": "Batch"}
 
 
 def _arm(module_name: str, kind_name: str, file: Path) -> None:
