@@ -70,7 +70,7 @@ def is_of_own_limit(error: BaseException) -> bool:
 
     That is the size of its files, or the number of its descriptors if it can open nothing.
     """
-    cause = error.__cause__
+    cause = error.__cause__ or error.__context__  # what is compiled sets no cause
     if not isinstance(cause, OSError):
         return False
     if cause.errno == errno.EMFILE:

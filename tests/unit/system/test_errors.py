@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from jobx.errors import Unavailable
-from jobx.system.errors import confirm_room, is_own_lack
+from jobx.errors import StoreRefused, Unavailable
+from jobx.system.errors import confirm_room, is_of_own_limit, is_own_lack
 
 #: Resolves a name while the process can open nothing.
 RESOLVE = """
@@ -72,3 +72,15 @@ def test_an_error_of_another_kind_asks_for_no_room(monkeypatch: pytest.MonkeyPat
     confirm_room(OSError(errno.ECONNREFUSED, ""))
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         confirm_room(UNKNOWN)
+
+
+def test_a_limit_of_this_process_is_told_without_a_cause_as_what_is_compiled_raises() -> None:
+    error = StoreRefused("the temporary folder", "File too large")
+    error.__context__ = OSError(errno.EFBIG, "File too large")
+    assert is_of_own_limit(error)
+
+
+def test_a_lack_of_descriptors_on_the_machine_is_no_limit_of_this_process() -> None:
+    error = StoreRefused("the temporary folder", "Too many open files in system")
+    error.__cause__ = OSError(errno.ENFILE, "Too many open files in system")
+    assert not is_of_own_limit(error)
