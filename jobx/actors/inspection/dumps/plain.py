@@ -20,7 +20,7 @@ from jobx.actors.inspection.dumps.values import Shown
 from jobx.actors.request import spans
 from jobx.payload import Payload, unpack_offsets
 
-#: Mappers, and bytes of their arguments, that are encoded together.
+#: Mappers, and bytes of their arguments and events, that are encoded together.
 _MANY: Final = 512
 _MOST_BYTES: Final = 1 << 20
 #: Patterns that are held; siblings have the same one.
@@ -84,7 +84,8 @@ class PlainEnds:
             return False
         self._ends.append((self.position, event, payload))
         self._rows += count
-        self._bytes += payload.size_bytes * count // payload.count
+        held = sum([len(one.inline or b"") for one in event.payloads])  # though they are not shown
+        self._bytes += payload.size_bytes * count // payload.count + held
         return True
 
     def clear(self) -> None:
@@ -123,7 +124,8 @@ class PlainEnds:
         return b"".join(map(operator.mod, patterns, _as_in_lines(columns, arguments)))
 
     def _pattern(self, position: int, event: Ended, all_us: int) -> bytes:
-        key = position, event.node, why_absent(None, all_us / event.count)
+        node = event.node or self._maker.owner  # another one may have adopted the request
+        key = position, node, why_absent(None, all_us / event.count)
         found = self._patterns.get(key)
         if found is None:
             if len(self._patterns) >= _PATTERNS:

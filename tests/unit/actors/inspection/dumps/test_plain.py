@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from jobx.actors.inspection.dumps import plain
 from jobx.actors.inspection.dumps.dump import Dump
 from jobx.actors.inspection.dumps.plain import PlainEnds
-from jobx.actors.request.events import Done, Event, Mapped, Retried
+from jobx.actors.request.events import Adopted, Done, Event, Mapped, Retried
 from jobx.actors.request.spans import Span
 from tests.unit.actors.inspection.dumps.samples import (
     ACCEPTED,
@@ -66,6 +66,7 @@ def found(sample: Sample) -> list[type]:
         (PLAIN, MORE, MORE_ENDED),
         (MORE, FIRST, MORE_ENDED, SECOND),
         (FIRST, Retried(2.6, "map", 1, 2, 1, 2, 0.5, WRONG), SECOND),
+        (FIRST, Adopted(2.6, "n3", 2), SECOND),
         (FIRST,),
     ],
 )
@@ -113,5 +114,15 @@ def test_what_left_notes_is_not_encoded_by_columns(tmp_path: Path) -> None:
 def test_few_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain, "_MANY", 1)
     sample = Sample(tmp_path, ACCEPTED, MAPPED, SPLIT, FIRST, SECOND, TOTAL)
+    assert found(sample).count(PlainEnds) == 2
+    assert sample.text() == line_by_line(sample)
+
+
+def test_few_bytes_of_what_they_yielded_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "_MOST_BYTES", 1000)
+    large = replace(FIRST, payloads=(run_of(["a", ["x" * 1000]]),))
+    sample = Sample(tmp_path, ACCEPTED, MAPPED, SPLIT, large, SECOND, TOTAL)
     assert found(sample).count(PlainEnds) == 2
     assert sample.text() == line_by_line(sample)
