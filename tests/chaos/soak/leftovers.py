@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jobx.actors import usual_times
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.opening import open_store
@@ -24,7 +25,10 @@ GROWTH_BYTES: Final = 24 << 20
 _DESCRIPTORS: Final = 8
 #: Names in a data folder that is not served.
 _AT_REST: Final = frozenset(
-    {"jobx.sqlite", "jobx.sqlite-wal", "store_id", "folder_id", "blobs", "tmp", "lock"}
+    {
+        *("jobx.sqlite", "jobx.sqlite-wal", "store_id", "folder_id", "lock", "blobs", "tmp"),
+        usual_times.NAME,
+    }
 )
 
 
