@@ -16,12 +16,13 @@ import urllib3
 from jobx.actors.commits import commit
 from jobx.config import Settings
 from jobx.config_sections import StoreSettings
-from jobx.errors import JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable, TooLarge
+from jobx.errors import OutcomeUnknown, StoreRefused, StoreUnavailable, TooLarge
 from jobx.kv import keys
 from jobx.kv.opening import open_store
 from jobx.kv.store import CommitOutcome, Create, Delete, DeletePrefix, Put, Store
 from tests.support.certificates import Certificates
 from tests.support.etcd import FORGETFUL, V2, Etcd, Member, etcd_servers
+from tests.support.etcd_stores import is_written
 from tests.support.proxy import Proxy, proxy
 from tests.support.waiting import eventually
 
@@ -33,15 +34,6 @@ def opened(*servers: str, root: str = "", scheme: str = "etcd2", **fields: str) 
     """Open a store; ``servers`` are ``host:port``."""
     url = f"{scheme}://{','.join(servers)}/{root}"
     return open_store(Settings(store=StoreSettings(url=url, timeout_s=2.0, **fields)))
-
-
-def is_written(store: Store, key: str) -> bool:
-    """Write a key; return whether that could be done."""
-    try:
-        store.commit([Put(key, b"")])
-    except JobxError:
-        return False
-    return True
 
 
 def asked(member: Member, path: str, body: Any = None, user: str = "") -> Any:
