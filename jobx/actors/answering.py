@@ -168,7 +168,7 @@ class Answering:
     def _requests(self, finder: Finder) -> Verbs:
         of = self._of
         writers, log = of.egress.writers, of.log
-        submissions = Submissions(finder, of.library, writers, lambda: log.stalled)
+        submissions = Submissions(finder, of.library, writers, lambda: log.faults.stalled)
         return Verbs(finder, submissions, self._logs, of.egress.deliverer.redeliver, self._facts)
 
     def _console(self, elsewhere: Elsewhere) -> ConsoleVerbs:
@@ -192,7 +192,7 @@ class Answering:
         metrics = MetricVerbs(
             *(verbs, console, services, of.membership),
             open_deliveries=lambda: of.egress.deliverer.open,
-            is_stalled=lambda: of.log.stalled is not None,
+            is_stalled=lambda: of.log.faults.stalled is not None,
         )
         return verbs.table() | console.table() | metrics.table()
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
+
+from thespian.actors import ActorAddress
 
 from jobx import model
 from jobx.actors.messages import LogRead, RequestKey
@@ -14,8 +20,51 @@ from jobx.kv.entries import decoded
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Store
 
+#: Logs that are read in parallel.
+READERS: Final = 4
 #: Events that are read together in search of one that shows progress; often it is the first.
 _FEW: Final = 4
+
+
+class LogReader:
+    """Reads logs for new coordinators in threads of its own, which delay no commit.
+
+    Args:
+        store: The store.
+        loop: The node's event loop.
+        when_marked: Calls what it is given once the marks are written that a read must follow.
+        deliver: Sends a message to an actor.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        when_marked: Callable[[Callable[[], None]], None],
+        deliver: Callable[[ActorAddress, object], None],
+    ) -> None:
+        self._store = store
+        self._loop = loop
+        self._when_marked = when_marked
+        self._deliver = deliver
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
+
+    def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool) -> None:
+        """Read a request's log; ``reply_to`` hears LogRead."""
+
+        def begin() -> None:
+            read = partial(read_log, self._store, key, has_events=has_events)
+            self._loop.run_in_executor(self._threads, read).add_done_callback(tell)
+
+        def tell(found: asyncio.Future[LogRead]) -> None:
+            if not found.cancelled():  # by close
+                self._deliver(reply_to, found.result())
+
+        self._when_marked(begin)
+
+    def close(self) -> None:
+        """Begin no further read."""
+        self._threads.shutdown(cancel_futures=True)
 
 
 def has_progressed(store: Store, request: lives.OpenRequest) -> bool:

@@ -11,41 +11,29 @@ until its outcome is known.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
 
+from jobx.actors.commit_faults import CommitFaults
 from jobx.actors.commits import commit
 from jobx.actors.large_appends import Append, LargeAppends
-from jobx.actors.log_reader import read_log
+from jobx.actors.log_reader import LogReader
 from jobx.actors.marks import Marks
-from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
+from jobx.actors.messages import CommitRefused, Committed, RequestKey
 from jobx.actors.threads import SerialThread
-from jobx.errors import InternalError, JobxError, OutcomeUnknown, StoreUnavailable
+from jobx.errors import InternalError, JobxError, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.large_events import is_large
 from jobx.kv.requests import lives
 from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Write
-from jobx.system.backoff import doubled
 
-#: Logs that are read in parallel.
-READERS: Final = 4
 #: How long an append that is not urgent waits for others.
 LAZY_S: Final = 0.05
-#: First and longest wait before a commit is tried again.
-RETRY_S: Final = (0.2, 5.0)
 #: After this long without a write, a probe checks whether the store takes writes.
 PROBE_S: Final = 10.0
-
-#: Faults that end by themselves.
-_PASSING: Final = (StoreUnavailable, OutcomeUnknown)
-
-_log = logging.getLogger(__name__)
 
 Deliver = Callable[[ActorAddress, object], None]
 
@@ -105,7 +93,7 @@ class LogWriter:
             the store failed.
 
     Attributes:
-        stalled: Why new requests are refused; None if they are not.
+        faults: Why commits fail, and new requests are refused.
         watched: What is called with the number of each last event of a commit, by request.
     """
 
@@ -120,18 +108,16 @@ class LogWriter:
         patience_s: float = 0.0,
         counted: Callable[[float, bool], object] = _ignore_commit,
     ) -> None:
-        self.stalled: JobxError | None = None
+        self.faults = CommitFaults(loop, told, self._refuse_new, patience_s)
         self.watched: dict[RequestKey, Callable[[int], object]] = {}
         self._store = store
         self._loop = loop
         self._deliver = deliver
         self._hurry = hurry
-        self._told = told
         self._thread = SerialThread("log-writer", loop)
-        # Logs are read in parallel, without delaying commits.
-        self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._large = LargeAppends(store, loop, self._join, self._refuse)
         self._marks = Marks(store, self._thread)
+        self._reader = LogReader(store, loop, self._marks.then, deliver)
         self._pending: dict[RequestKey, _Appended] = {}
         self._flight: dict[RequestKey, _Appended] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not been told yet
@@ -140,16 +126,10 @@ class LogWriter:
         self._timer: asyncio.Handle | None = None
         self._lazy: asyncio.Handle | None = None
         self._is_committing = False
-        self._patience_s = patience_s
         self._counted = counted
-        #: Why the last commit failed, and when new requests are refused because of that.
-        self._fault: JobxError | None = None
-        self._refuse_at: float | None = None
-        self._refuse_timer: asyncio.TimerHandle | None = None
         self._began = 0.0
         #: Since when nothing has become durable though something waits; None: nothing waits.
         self._silent_since: float | None = None
-        self._failed = 0
         self._commits = 0
         self._probe_timer = loop.call_later(PROBE_S, self._look, 0)
 
@@ -187,7 +167,7 @@ class LogWriter:
 
     @property
     def _is_retrying(self) -> bool:
-        return self._fault is not None and self._timer is not None
+        return self.faults.last is not None and self._timer is not None
 
     def forget(self, key: RequestKey) -> None:
         """Drop the unwritten units of a request, and the note that it was refused."""
@@ -214,16 +194,7 @@ class LogWriter:
 
     def _read(self, key: RequestKey, reply_to: ActorAddress, has_events: bool) -> None:
         self._refused.discard(key)  # that refusal was for the previous owner
-
-        def begin() -> None:
-            read = partial(read_log, self._store, key, has_events=has_events)
-            self._loop.run_in_executor(self._read_threads, read).add_done_callback(tell)
-
-        def tell(found: asyncio.Future[LogRead]) -> None:
-            if not found.cancelled():  # by close
-                self._deliver(reply_to, found.result())
-
-        self._marks.then(begin)
+        self._reader.read(key, reply_to, has_events=has_events)
 
     def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
         """Mark recovered requests, before any later read."""
@@ -236,7 +207,7 @@ class LogWriter:
             return None
         waiting = (*self._flight.values(), *self._pending.values())
         appends = sum(len(group.appends) for group in waiting)
-        return Outstanding(self._silent_since, appends, self._fault)
+        return Outstanding(self._silent_since, appends, self.faults.last)
 
     async def drain(self, is_over: Callable[[], bool]) -> bool:
         """Wait until everything is written; False if ``is_over`` said first that time is up."""
@@ -248,12 +219,13 @@ class LogWriter:
 
     def close(self) -> None:
         """Stop the thread; unwritten units are lost."""
-        for timer in (self._probe_timer, self._timer, self._lazy, self._refuse_timer):
+        for timer in (self._probe_timer, self._timer, self._lazy):
             if timer is not None:
                 timer.cancel()
+        self.faults.close()
         self._large.close()
         self._thread.close()
-        self._read_threads.shutdown(cancel_futures=True)
+        self._reader.close()
 
     def _schedule(self, urgent: bool) -> None:
         if self._timer is not None:
@@ -278,7 +250,8 @@ class LogWriter:
         if self._silent_since is None:
             self._silent_since = self._began
         self._flight, self._pending = self._pending, {}
-        if self._fault is not None and self.stalled is None:  # new ones would end in doubt
+        # New ones would end in doubt.
+        if self.faults.last is not None and self.faults.stalled is None:
             self._pending = {key: one for key, one in self._flight.items() if one.is_new}
             self._flight = {key: one for key, one in self._flight.items() if not one.is_new}
         chains = [[append.unit for append in group.appends] for group in self._flight.values()]
@@ -287,7 +260,7 @@ class LogWriter:
 
     def _probe(self) -> Write:
         """Return a probe for room; removals need none, so they prove nothing."""
-        return Delete(keys.PROBE) if self._fault is None else Put(keys.PROBE, b"")
+        return Delete(keys.PROBE) if self.faults.last is None else Put(keys.PROBE, b"")
 
     def _look(self, commits: int) -> None:
         """Probe the store after a while without a write."""
@@ -314,51 +287,19 @@ class LogWriter:
 
     def _go_on(self, fault: JobxError | None) -> None:
         """Commit the remaining units, at once or after a pause."""
-        self._fault = fault
         if fault is None:
-            self._failed, self._silent_since = 0, None
-            self._recover()
+            self._silent_since = None
+            self.faults.over()
             if self._pending:
                 self._schedule(urgent=True)
-            return
-        delay_s = doubled(RETRY_S[0], self._failed, RETRY_S[1])
-        self._timer = self._loop.call_later(delay_s, self._flush)
-        self._failed += 1
-        self._await_end(fault)
+        else:
+            self._timer = self._loop.call_later(self.faults.failed(fault), self._flush)
+            self.faults.await_end(self._began)
 
-    def _await_end(self, fault: JobxError) -> None:
-        """Refuse new requests, now or when they have waited long enough for the end of a fault."""
-        if self._refuse_at is None:
-            self._refuse_at = self._began + self._patience_s
-        left_s = self._refuse_at - self._loop.time()
-        if left_s <= 0 or not isinstance(fault, _PASSING):
-            self._stall()
-        elif self._refuse_timer is None:
-            self._refuse_timer = self._loop.call_later(left_s, self._stall)
-
-    def _stall(self) -> None:
-        """Refuse new requests until a commit works."""
-        fault = self._fault
-        if fault is None:
-            return
-        if self.stalled is None:
-            self._told(fault)
-        self.stalled = fault
-        if isinstance(fault, OutcomeUnknown):  # of others: these were not tried
-            fault = StoreUnavailable(str(fault))
+    def _refuse_new(self, fault: JobxError) -> None:
         for key, group in list(self._pending.items()):
             if group.is_new:
                 self._refuse(key, group.owner, fault)
-
-    def _recover(self) -> None:
-        """Take new requests again."""
-        self._refuse_at = None
-        if self._refuse_timer is not None:
-            self._refuse_timer.cancel()
-            self._refuse_timer = None
-        if self.stalled is not None:
-            self.stalled = None
-            self._told(None)
 
     def _refuse(self, key: RequestKey, owner: ActorAddress, error: JobxError) -> None:
         self._large.forget(key)

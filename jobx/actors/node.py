@@ -449,7 +449,7 @@ class Node:
         return self._membership.others(workflow, gone_s) if self._membership is not None else ()
 
     def _store_trouble(self) -> str | None:
-        stalled = self._log.stalled
+        stalled = self._log.faults.stalled
         written = None if stalled is None else f"the log cannot be written: {stalled}"
         return self._health.trouble or written
 

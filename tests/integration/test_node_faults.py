@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import log_writer, node, upkeep
+from jobx.actors import log_reader, node, upkeep
 from jobx.actors.coordination import coordinator
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import RUNNING
@@ -157,7 +157,7 @@ def test_result_is_delivered_though_its_coordinator_dies_after_its_last_event(
 def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_built_again(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_log, gate = log_writer.read_log, threading.Event()
+    read_log, gate = log_reader.read_log, threading.Event()
     is_read = threading.Event()
 
     def read_when_open(*args: Any, **named: Any) -> Any:
@@ -165,7 +165,7 @@ def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_buil
         assert gate.wait(60)
         return read_log(*args, **named)
 
-    monkeypatch.setattr(log_writer, "read_log", read_when_open)
+    monkeypatch.setattr(log_reader, "read_log", read_when_open)
     fails = FailsOnce(coordinator._RECEIVE[Ran], ArithmeticError("a fault of ours"))
     monkeypatch.setitem(coordinator._RECEIVE, Ran, fails)
     live = start({"fan": FAN, "each": COUNT}, {"fan": ("fan", "sum"), "each": ("each", "sum")})
@@ -214,7 +214,7 @@ def test_a_second_signal_ends_a_drain_that_waits_for_the_store_alone(
         asked = live.post_later("fan", {"n": 200_000})
         eventually(lambda: live.status().open_requests and lies.events)
         lies.is_dead = True
-        eventually(lambda: live.node._log.stalled)
+        eventually(lambda: live.node._log.faults.stalled)
         stopping = live.stop_later(600.0)
         eventually(lambda: live.node._state == "draining" and not live.node._executors.is_busy)
         live.hasten()

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors import log_writer
+from jobx.actors import commit_faults, log_writer
 
 
 @pytest.fixture
 def _retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What went wrong is tried again at once."""
-    monkeypatch.setattr(log_writer, "RETRY_S", (0.001, 0.002))
+    monkeypatch.setattr(commit_faults, "RETRY_S", (0.001, 0.002))
 
 
 @pytest.fixture

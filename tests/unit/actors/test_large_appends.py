@@ -115,7 +115,7 @@ async def test_a_new_request_whose_blob_fails_is_refused_alone(tmp_path: Path) -
     b.append(A, 1)
     b.append(B, 0)
     assert (await b.hears(2))[1:] == [("b", Committed(0))]
-    assert b.writer.stalled is None
+    assert b.writer.faults.stalled is None
     b.close()
 
 

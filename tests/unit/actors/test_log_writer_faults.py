@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from jobx.actors import log_writer
+from jobx.actors import commit_faults
 from jobx.actors.messages import CommitRefused, Committed
 from jobx.errors import JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable
 from jobx.kv import keys
@@ -59,12 +59,12 @@ async def test_the_wait_between_tries_has_a_longest() -> None:
 
 @in_loop
 async def test_a_stall_is_told_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_writer, "RETRY_S", (3600.0, 3600.0))
+    monkeypatch.setattr(commit_faults, "RETRY_S", (3600.0, 3600.0))
     async with bench() as b:
         b.store.errors = [FULL]
         b.append(A, 1)
-        await until(lambda: b.writer.stalled)
-        assert b.writer.stalled is FULL
+        await until(lambda: b.writer.faults.stalled)
+        assert b.writer.faults.stalled is FULL
         b.append(A, 2)
         assert not await b.writer.drain(after(0.02))
         assert len(b.store.commits) == 1
@@ -76,7 +76,7 @@ async def test_a_stall_ends_with_the_first_commit_that_goes_well() -> None:
         b.store.errors = [FULL]
         b.append(A, 1)
         await b.hears(1)
-        assert b.writer.stalled is None
+        assert b.writer.faults.stalled is None
 
 
 @in_loop
@@ -85,7 +85,7 @@ async def test_requests_are_tried_again_after_all_were_refused() -> None:
         b.store.errors = [FULL]
         b.append(A, 0)
         await b.hears(1)
-        await until(lambda: b.writer.stalled is None)
+        await until(lambda: b.writer.faults.stalled is None)
         b.append(B, 0)
         assert (await b.hears(2))[1] == (B, Committed(0))
 
@@ -98,7 +98,7 @@ async def test_new_requests_wait_for_the_end_of_a_short_fault() -> None:
         await until(lambda: len(b.store.commits) > 1)
         b.append(B, 0)
         assert await b.hears(2) == [(A, Committed(0)), (B, Committed(0))]
-        assert b.writer.stalled is None
+        assert b.writer.faults.stalled is None
         assert b.told == []
 
 
@@ -122,10 +122,10 @@ async def test_new_requests_are_refused_when_a_fault_lasts_and_nothing_was_begun
         assert key == B
         assert isinstance(refused, CommitRefused)
         assert isinstance(refused.error, StoreUnavailable)
-        assert isinstance(b.writer.stalled, StoreUnavailable)
+        assert isinstance(b.writer.faults.stalled, StoreUnavailable)
         b.store.errors.clear()
         assert (await b.hears(2))[1] == (A, Committed(0))
-        await until(lambda: b.writer.stalled is None)
+        await until(lambda: b.writer.faults.stalled is None)
         assert b.told[0] is not None and b.told[1:] == [None]
 
 

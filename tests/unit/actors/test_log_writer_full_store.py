@@ -50,10 +50,10 @@ def test_request_that_is_not_durable_is_refused_and_the_writer_tries_again() -> 
         writer = LogWriter(store, asyncio.get_running_loop(), lambda *said: heard.append(said))
         writer.append(KEY, OLD, 0, _write(0), urgent=True)
         await _settle(writer)
-        assert isinstance(writer.stalled, StoreFull)
+        assert isinstance(writer.faults.stalled, StoreFull)
         store.is_full = False
         async with asyncio.timeout(60):
-            while writer.stalled is not None:
+            while writer.faults.stalled is not None:
                 await asyncio.sleep(0.01)
         assert [type(message) for _, message in heard] == [CommitRefused]
         writer.close()
@@ -72,7 +72,7 @@ def test_request_that_is_forgotten_while_it_is_written_leaves_no_trace_of_its_ol
         writer.append(KEY, NEW, 5, _write(5), urgent=True)
         store.go.set()
         async with asyncio.timeout(60):
-            while writer.stalled is None:
+            while writer.faults.stalled is None:
                 await asyncio.sleep(0.01)
         store.is_full = False
         await _settle(writer)
