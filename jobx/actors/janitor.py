@@ -195,14 +195,17 @@ class Janitor:
         found: Sequence[FinishedRequest],
         leave: Callable[[FinishedRequest], list[Write]],
     ) -> int:
-        """Remove finished requests: blobs first, so that none can be orphaned.
+        """Remove finished requests.
+
+        Their keys in the index go last, so that no blob is orphaned; what users see goes first, so
+        that none of them takes a request that is being removed for a damaged one.
 
         ``leave`` is called with each that must stay for now, and returns what to write then.
         """
         units: list[list[Write]] = []
         refused: list[str] = []
         removed = 0
-        for item in found:
+        for item in self._out_of_sight(found):
             if self._stopping.is_set():
                 break
             if self._must_stay(item) or not self._remove_blobs(item, refused):
@@ -213,12 +216,26 @@ class Janitor:
                 removed += 1
         if refused:  # most often there is one reason: a line for each request would flood the log
             _log.warning(
-                "requests are kept because their blobs cannot be removed now: %d, the first %s",
+                "blobs of requests cannot be removed now: %d, the first %s",
                 len(refused),
                 refused[0],
             )
         self._commit(units, is_raced=True)
         return removed
+
+    def _out_of_sight(self, found: Sequence[FinishedRequest]) -> list[FinishedRequest]:
+        """Hide those that cannot be removed with one commit; return what is still to be removed.
+
+        One that another process has postponed, kept or removed meanwhile is left to its new key.
+        """
+        at_once: list[FinishedRequest] = []
+        bulky: list[FinishedRequest] = []
+        for item in found:
+            is_bulky = item.events > LOG_SLICE or self._blobs.has(item.workflow, item.request_id)
+            (bulky if is_bulky and not self._must_stay(item) else at_once).append(item)
+        are_hidden = self._commit([removal.hide_writes(item) for item in bulky], is_raced=True)
+        hidden = zip(bulky, are_hidden, strict=True)
+        return [removal.hidden(item) for item, is_hidden in hidden if is_hidden] + at_once
 
     def _must_stay(self, item: FinishedRequest) -> bool:
         names = item.workflow, item.request_id
@@ -236,10 +253,9 @@ class Janitor:
             return False
 
     def _shorten(self, item: FinishedRequest) -> bool:
-        """Remove a long log in slices, once its request is hidden; False when stopped."""
+        """Remove a long log in slices; False when stopped."""
         if item.events <= LOG_SLICE:
             return True
-        self._commit([removal.hide_writes(item)])
         for first in range(0, item.events, LOG_SLICE):
             if self._stopping.is_set():
                 return False  # the rest is found by its marker
@@ -248,15 +264,17 @@ class Janitor:
             self._commit([removal.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
         return True
 
-    def _commit(self, units: list[list[Write]], *, is_raced: bool = False) -> None:
+    def _commit(self, units: list[list[Write]], *, is_raced: bool = False) -> list[bool]:
         """Commit, leave the store to others for as long, and size the next batch by that.
+
+        Returns which units were written.
 
         Args:
             units: What is written, each unit by itself.
             is_raced: Another process may have done the same to some of it, which is no error.
         """
         if not any(units):
-            return
+            return [False] * len(units)
         began = self._now()
         outcomes = self._store.commit_many([[unit] for unit in units])
         took_s = self._now() - began
@@ -266,6 +284,7 @@ class Janitor:
         for outcome in outcomes:
             if outcome.error is not None and not (is_raced and isinstance(outcome.error, Conflict)):
                 raise outcome.error
+        return [outcome.error is None for outcome in outcomes]
 
     def _pause(self, took_s: float) -> None:
         self._stopping.wait(max(took_s, _LEAST_PAUSE_S))

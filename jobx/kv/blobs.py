@@ -140,6 +140,10 @@ class BlobFolder:
         except OSError as error:
             raise translate_read(error, name) from error
 
+    def has(self, workflow: str, request_id: str) -> bool:
+        """Tell whether a request has a folder here."""
+        return os.path.lexists(self.path(workflow, request_id))
+
     def remove_stage_data(self, workflow: str, request_id: str) -> None:
         """Remove what the stages of a request yielded, and its folder if nothing else is in it.
 

@@ -107,7 +107,8 @@ async def invocation(ui: Ui, req: Request, resp: Response, **names: str) -> None
 async def result(ui: Ui, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the first pairs of a result."""
     key = requests.key_of(workflow, request_id)
-    first = await result_shown.first_pairs(ui.site, req, key)
+    async with requests.reading_blobs(ui.site, workflow, request_id):
+        first = await result_shown.first_pairs(ui.site, req, key)
     await _send_view(ui, req, resp, "result.html", key, first=first)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import falcon
 from falcon.asgi import Request, Response
 
 from jobx import questions
-from jobx.errors import InvalidInput, NotEnded, NotFound
+from jobx.errors import BlobDamaged, InvalidInput, NotEnded, NotFound
 from jobx.http.node.polls import Seen
 from jobx.http.reading import bodies, filters, headers
 from jobx.http.resources import graphs, live
@@ -83,7 +85,22 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
     if outcome.request.state == "running":
         resp.set_header("Retry-After", "1")
         raise NotEnded(request_id)
-    await results.send_outcome(req, resp, outcome, accepted, site.reading)
+    async with reading_blobs(site, workflow, request_id):
+        await results.send_outcome(req, resp, outcome, accepted, site.reading)
+
+
+@asynccontextmanager
+async def reading_blobs(site: Site, workflow: str, request_id: str) -> AsyncIterator[None]:
+    """Read blobs of a request that may be removed meanwhile, which is no damage.
+
+    Raises:
+        NotFound: The request is not there any more.
+    """
+    try:
+        yield
+    except BlobDamaged:
+        await site.node.call(questions.GetRequest(**key_of(workflow, request_id)))
+        raise
 
 
 async def deliver(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:

@@ -16,7 +16,7 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, indexing, request_counts, request_pages
+from jobx.kv.requests import event_log, indexing, kept_requests, request_counts, request_pages
 from jobx.kv.store import Chain, CommitOutcome, Delete, Put
 from tests.support.history import keep
 
@@ -226,14 +226,64 @@ def test_a_removal_that_was_cut_short_is_ended_by_the_next_sweep(
     assert bench.store.range("") == []
 
 
-def test_blobs_go_before_their_request(bench: Bench) -> None:
+def steps_of_a_removal(bench: Bench) -> list[tuple[bool, bool, bool]]:
+    """Return what there is before each commit of a sweep: the request, its blobs, its marker."""
+    (request_id,) = bench.left()
+    (bench.blobs.create("flow", request_id) / "b").write_bytes(b"x")
+    seen: list[tuple[bool, bool, bool]] = []
+
+    def look() -> None:
+        entity = bench.store.get(keys.entity("request", "flow", request_id))
+        marker = bool(bench.store.range(keys.KEPT))
+        seen.append((entity is not None, bench.blobs.has("flow", request_id), marker))
+
+    bench.store.before = look
+    bench.janitor.sweep()
+    return seen
+
+
+def test_request_is_out_of_sight_before_its_blobs_go(bench: Bench) -> None:
+    """Else who meets a missing blob and finds the request would call it damaged."""
+    bench.keep(1)
+    assert (True, False, True) not in steps_of_a_removal(bench)
+
+
+def test_blobs_go_before_the_marker_of_their_request(bench: Bench) -> None:
+    """Else a node that dies in between leaves blobs that nobody looks for."""
+    bench.keep(1)
+    assert steps_of_a_removal(bench)[:2] == [(True, True, True), (False, False, True)]
+
+
+def test_request_that_is_kept_just_before_it_is_hidden_loses_nothing(bench: Bench) -> None:
     bench.keep(1)
     (request_id,) = bench.left()
     (bench.blobs.create("flow", request_id) / "b").write_bytes(b"x")
-    bench.store.before = lambda: seen.append(list(bench.blobs.requests()))
-    seen: list[list[tuple[str, str]]] = []
-    bench.janitor.sweep()
-    assert seen[0] == []
+
+    def keep_it() -> None:
+        bench.store.before = lambda: None
+        (found,) = kept_requests.expired(bench.store, bench.clock.at, 1)
+        bench.store.commit(kept_requests.pin_writes(bench.store, found, is_pinned=True))
+
+    bench.store.before = keep_it
+    assert bench.janitor.sweep() == 0
+    assert bench.left() == [request_id]
+    assert bench.blobs.has("flow", request_id)
+
+
+def test_hidden_request_is_counted_no_longer_and_its_rest_goes_later(bench: Bench) -> None:
+    bench.keep(1)
+    (request_id,) = bench.left()
+    (bench.blobs.create("flow", request_id) / "b").write_bytes(b"x")
+    bench.store.before = bench.janitor.stop  # after the commit that hides it
+    assert bench.janitor.sweep() == 0
+    assert request_counts.read(bench.store, "flow")["j"].total() == 0
+    assert bench.left() == []
+    assert bench.blobs.has("flow", request_id)
+
+    bench.store.before = lambda: None
+    assert bench.start().sweep() == 1
+    assert not bench.blobs.has("flow", request_id)
+    assert bench.store.range("") == []
 
 
 def test_a_request_whose_blobs_stay_stays_and_is_in_no_other_ones_way(

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from falcon.testing import TestClient
@@ -17,8 +19,9 @@ from jobx.http.app import create_app
 from jobx.http.writing import results
 from jobx.kv import keys
 from jobx.kv.requests import request_entity
-from jobx.kv.store import Put
+from jobx.kv.store import Delete, Put
 from jobx.model import Failure
+from jobx.questions import AwaitRequest, Question
 from tests.support.fake_node import FakeNode
 
 
@@ -171,6 +174,30 @@ def test_damaged_blob_is_an_error_and_not_a_short_result(
     (tmp_path / "texts" / request_id / "run").unlink()
     answer = from_blobs.simulate_get(f"/request/texts/{request_id}/result")
     assert (answer.status_code, answer.json["code"]) == (500, "blob-damaged")
+
+
+class Janitor(FakeNode):
+    """A node that removes a request once it has said where its result is."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+    async def attend(self, question: Question[Any]) -> Any:
+        outcome = await super().attend(question)
+        if isinstance(question, AwaitRequest):
+            self.store.commit([Delete(keys.entity("request", "texts", question.request_id))])
+            shutil.rmtree(self.folder / "texts" / question.request_id)
+        return outcome
+
+
+@pytest.mark.parametrize("pages", ["/request", "/ui/request"])
+def test_request_that_is_removed_before_its_blobs_are_read_is_not_found(
+    pages: str, settings: HttpSettings, tmp_path: Path
+) -> None:
+    client = TestClient(create_app(Janitor(tmp_path), settings))
+    request_id = submit(client, "pairs", count=3)
+    assert client.simulate_get(f"{pages}/texts/{request_id}/result").status_code == 404
 
 
 @pytest.mark.parametrize("damage", [lambda run: run[:-1], lambda run: run + b"\xc0"])
