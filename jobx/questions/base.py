@@ -10,7 +10,7 @@ from jobx import views
 
 #: Of the link between a node and who asks it; both ends speak the same. It grows with each change
 #: of a question, so that who is of another version is refused at once, and is told why.
-PROTOCOL: Final = 5
+PROTOCOL: Final = 6
 
 _MAX_WAIT_S: Final = 31_536_000
 

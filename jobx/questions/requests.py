@@ -42,6 +42,7 @@ class SubmitJob(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="submit
         fingerprint: … and the digest of what was asked for with it.
         time_limit_s: The request fails when it takes longer; None: as the settings say.
         result_writer: What takes the result, where the job lets requests choose.
+        was_sent: It was sent before, over a connection that was lost: it may have been accepted.
     """
 
     job: Text
@@ -53,6 +54,7 @@ class SubmitJob(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="submit
     fingerprint: Text = ""
     time_limit_s: float | None = None
     result_writer: Text | None = None
+    was_sent: bool = False
 
 
 class AwaitRequest(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="wait"):

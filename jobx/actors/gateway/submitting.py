@@ -70,12 +70,10 @@ class Submissions:
 
         The blob of arguments is removed if no request is started.
         """
-        item = asked.arguments
-        if isinstance(item, bytes) and len(item) > self._inputs.inline_bytes:
-            key = asked.workflow, model.check_name("request", asked.request_id)
-            kept = await self._finder.in_thread(lambda: self._inputs.keep(*key, item))
-            asked = msgspec.structs.replace(asked, arguments=kept)
+        if asked.was_sent and (found := await self._found(asked)) is not None:
+            return found
         try:
+            asked = await self._with_large_kept(asked)
             outcome = await self._submit(asked)
         except JobxError as error:
             if not may_have_happened(error):
@@ -84,6 +82,37 @@ class Submissions:
         if outcome.request.request_id != asked.request_id:
             await self._drop_arguments(asked)
         return outcome
+
+    async def _found(self, asked: questions.SubmitJob) -> views.Outcome | None:
+        """Return what became of a request that was asked for before; None if it was not begun.
+
+        So its arguments are not touched again if it was accepted with them.
+        """
+        key = key_of(asked)
+        until = self._node.now() + (asked.wait_s if asked.is_blocking else 0.0)
+        while True:
+            try:
+                return await self._finder.wait(key, max(0.0, until - self._node.now()))
+            except NotFound:
+                return None
+            except OutcomeUnknown:
+                if self._node.now() >= until:
+                    raise
+
+    async def _with_large_kept(self, asked: questions.SubmitJob) -> questions.SubmitJob:
+        """Return a question whose large arguments are in a blob, if need be a new one."""
+        item, inputs = asked.arguments, self._inputs
+        key = asked.workflow, model.check_name("request", asked.request_id)
+        if not isinstance(item, bytes):
+            if item.is_synced or not asked.was_sent:
+                return asked
+            kept: bytes | questions.KeptArguments
+            kept = await self._finder.in_thread(lambda: inputs.keep_again(*key, item))
+        elif len(item) > inputs.inline_bytes:
+            kept = await self._finder.in_thread(lambda: inputs.keep(*key, item))
+        else:
+            return asked
+        return msgspec.structs.replace(asked, arguments=kept)
 
     async def _drop_arguments(self, asked: questions.SubmitJob) -> None:
         if isinstance(asked.arguments, bytes):

@@ -47,11 +47,12 @@ class BlobFile:
         self.size_bytes = 0
         self.checksum = 0
         self._path = os.path.join(folder, name)
+        self._draft = f"{self._path}.part"
         self._sync = sync
         try:
             _make_folder(folder)
             self._file = open(  # noqa: SIM115 - see __exit__
-                f"{self._path}.part", "wb", buffering=0, opener=_open_private
+                self._draft, "wb", buffering=0, opener=_open_private
             )
         except OSError as error:
             refuse(folder, error)
@@ -78,7 +79,8 @@ class BlobFile:
             if self._sync:
                 os.fsync(self._file.fileno())
             self._file.close()
-            os.rename(f"{self._path}.part", self._path)
+            os.rename(self._draft, self._path)
+            self._draft = self._path
             if self._sync:
                 _sync_folders(self._path)
         except OSError as error:
@@ -86,11 +88,11 @@ class BlobFile:
             refuse(self._path, error)
 
     def _remove(self) -> None:
+        """Remove what was written; an older blob of this name stays until it is replaced."""
         with suppress(OSError):
             self._file.close()
-        for path in (f"{self._path}.part", self._path):
-            with suppress(OSError):
-                os.unlink(path)
+        with suppress(OSError):
+            os.unlink(self._draft)
 
     def __enter__(self) -> BlobFile:
         return self
@@ -110,9 +112,9 @@ class BlobFile:
 def make_durable(folder: str, name: str) -> None:
     """Sync a blob that was written without; it is removed if that fails, as in ``commit``.
 
-    What Linux could not write since the blob was closed, it tells the next who syncs it. A lack of
-    this process alone loses nothing: the blob stays, since a request that is asked for again may
-    have been accepted with it.
+    So it must not be called for a blob that was synced before: somebody may need that. What Linux
+    could not write since the blob was closed, it tells the next who syncs it. A lack of this
+    process alone loses nothing: the blob stays.
 
     Raises:
         StoreFull: No room is left.
@@ -129,8 +131,9 @@ def make_durable(folder: str, name: str) -> None:
         _sync_folders(path)
     except OSError as error:
         if not is_own_lack(error):
-            with suppress(OSError):
+            with suppress(OSError):  # the folder may have more
                 os.unlink(path)
+                os.rmdir(folder)
         refuse(path, error)
 
 

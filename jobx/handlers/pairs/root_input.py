@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from jobx import values
-from jobx.errors import JobxError
+from jobx.errors import BlobDamaged, JobxError, StoreRefused
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_reader
@@ -189,6 +189,25 @@ class RootInputs:
                 folder.rmdir()
             raise
         return KeptArguments(len(item), blob.checksum, outline, is_synced)
+
+    def keep_again(self, workflow: str, request_id: str, kept: KeptArguments) -> KeptArguments:
+        """Write arguments anew whose sync was begun by a node that died, and sync them; blocks.
+
+        That node may have been told that data is lost, and no later sync of the same file is.
+
+        Raises:
+            StoreFull: There is no room.
+            StoreRefused: They cannot be written, or are no longer there as they were.
+            BlobUnreadable: They cannot be read.
+            StoreUnavailable: They cannot be read or written at the moment.
+        """
+        folder = self._blobs.path(workflow, request_id)
+        try:
+            body = run_reader.whole(chunk(kept), self._blobs.readable(str(folder)))
+        except BlobDamaged as error:
+            raise StoreRefused(str(folder / BLOB), f"it was lost with a node: {error}") from error
+        self._blobs.put(workflow, request_id, BLOB, body)
+        return msgspec.structs.replace(kept, is_synced=True)
 
     def outline(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
         """Return the arguments of a chunk, lists and maps without what is in them.

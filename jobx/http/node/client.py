@@ -28,7 +28,7 @@ from jobx.errors import (
     Unavailable,
 )
 from jobx.http.node.connection import NodeAnswer, NodeConnection
-from jobx.questions import Attended, Question
+from jobx.questions import Attended, Question, SubmitJob
 from jobx.system.futures import fulfil
 from jobx.system.peers import check_node
 from jobx.views import Outcome, View
@@ -192,6 +192,8 @@ class NodeClient:
         call.until = call.started + (wait_s or PATIENCE_S)
         rest_s = 0.0 if self._cut else max(0.0, call.started + wait_s - now)
         question = msgspec.structs.replace(call.question, wait_s=rest_s)
+        if call.was_lost and isinstance(question, SubmitJob):
+            question = msgspec.structs.replace(question, was_sent=True)
         settle = functools.partial(self._settle, call)
         connection.send(question, rest_s + ANSWER_S, settle, waits=rest_s > 0)
 

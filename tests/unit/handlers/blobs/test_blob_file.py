@@ -45,6 +45,17 @@ def test_a_blob_that_the_disk_does_not_take_leaves_nothing_and_its_attempt_waits
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_blob_that_cannot_be_written_again_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BlobFile(str(tmp_path), "b") as blob:
+        blob.write(b"body")
+    _fail(monkeypatch, "fsync", errno.EIO)
+    with pytest.raises(StoreRefused), BlobFile(str(tmp_path), "b", sync=True) as blob:
+        blob.write(b"other")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("b", b"body")]
+
+
 def test_a_blob_whose_folder_cannot_be_synced_is_not_left_as_if_it_were_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +102,7 @@ def _path_of(descriptor: int) -> str:
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
-def test_a_blob_that_cannot_be_synced_later_is_removed(
+def test_a_blob_that_cannot_be_synced_later_is_removed_and_its_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
     synced: list[int] = []
@@ -101,11 +112,11 @@ def test_a_blob_that_cannot_be_synced_later_is_removed(
         if len(synced) == fails_at:
             raise OSError(errno.EIO, "Input/output error")
 
-    with BlobFile(str(tmp_path), "b") as blob:
+    with BlobFile(str(tmp_path / "r"), "b") as blob:
         blob.write(b"body")
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StoreRefused):
-        make_durable(str(tmp_path), "b")
+        make_durable(str(tmp_path / "r"), "b")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -161,6 +161,7 @@ def test_submit_survives_a_killed_node_under_the_same_id(node: FakeNode, path: P
         first, second = node.last("submit"), again.last("submit")
         assert first.request_id == second.request_id
         assert second.wait_s < first.wait_s
+        assert (first.was_sent, second.was_sent) == (False, True)
 
     run(scene())
 
