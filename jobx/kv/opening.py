@@ -233,7 +233,8 @@ def _tls(store: StoreSettings) -> ssl.SSLContext:
 
 
 def _open_etcd2(store: StoreSettings, servers: list[str], root: str) -> Store:
-    from jobx.kv.etcd2.connection import Access, Etcd2Connection  # noqa: PLC0415 - few need it
+    from jobx.kv.etcd2.connection import Etcd2Connection  # noqa: PLC0415 - few need it
+    from jobx.kv.etcd2.http_pool import Access  # noqa: PLC0415 - few need it
     from jobx.kv.etcd2.store import Etcd2Store  # noqa: PLC0415 - few need it
 
     for name in _FILES:

@@ -12,7 +12,8 @@ import pytest
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.store import LIMITS, EtcdStore
-from jobx.kv.etcd2.connection import Access, Etcd2Connection
+from jobx.kv.etcd2.connection import Etcd2Connection
+from jobx.kv.etcd2.http_pool import Access
 from jobx.kv.etcd2.store import LIMITS as LIMITS_2
 from jobx.kv.etcd2.store import Etcd2Store
 from jobx.kv.large_events import LargeEvents

@@ -1,9 +1,10 @@
 """The connection to the servers of etcd, v2 API: python-etcd, one client a server, used in turn.
 
 python-etcd and urllib3 below it would repeat calls by themselves, writes included, and each time
-with the whole time limit. So that is switched off: a call goes to one server, once. If a server
-does not answer, the next one is used. A call that certainly had no effect is repeated there; a
-write that may have happened is not repeated, and its caller gets OutcomeUnknown.
+with the whole time limit. So that is switched off, and urllib3's pool left out (see ``http_pool``):
+a call goes to one server, once. If a server does not answer, the next one is used. A call that
+certainly had no effect is repeated there; a write that may have happened is not repeated, and its
+caller gets OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -17,35 +18,16 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import etcd
-import urllib3
 from msgspec import Struct
 
 from jobx.errors import StoreRefused, StoreUnavailable
 from jobx.kv.etcd2 import errors
 from jobx.kv.etcd2.calls import Call, List, Look, Pause, Remove, RemoveFolder, TreeNode, Write
+from jobx.kv.etcd2.http_pool import Access, CallLimit, HttpAnswer, HttpPool
 
-#: Connections to one server that stay open.
-CONNECTIONS: Final = 32
 #: Pause before a call without effect is repeated.
 _PAUSE_S: Final = 0.05
 _KEYS: Final = "/v2/keys"
-_HOW: Final = ("headers", "timeout")
-
-
-class Access(Struct, frozen=True):
-    """How servers are spoken to.
-
-    Attributes:
-        is_tls: Whether over TLS.
-        ca_file: The authorities of their certificates; empty: those of the system.
-        certificate: The files of this node's own certificate and of its key.
-        user: Name and password.
-    """
-
-    is_tls: bool = False
-    ca_file: str = ""
-    certificate: tuple[str, str] | None = None
-    user: tuple[str, str] | None = None
 
 
 class _Client(etcd.Client):
@@ -58,54 +40,67 @@ class _Client(etcd.Client):
             host,
             int(port),
             protocol="https" if access.is_tls else "http",
-            ca_cert=access.ca_file or None,
-            cert=access.certificate,
             username=user,
             password=password,
             allow_redirect=False,
-            per_host_pool_size=CONNECTIONS,
         )
-        self.http: Any = _OneServer(self.http, self.base_uri)
+        self.http: Any = _OneServer(HttpPool(server, access), len(self.base_uri))
 
     def _check_cluster_id(self, response: Any) -> None:
         """Do not check it: python-etcd would ask in a way that urllib3 has deprecated."""
 
 
 class _OneServer:
-    """What a client uses of a pool manager, for one server, which is not looked up each time."""
+    """What a client uses of a pool manager, for one server.
 
-    def __init__(self, manager: Any, base: str) -> None:
-        self._manager = manager
-        self._pool = manager.connection_from_url(base)
-        self._start = len(base)
+    Args:
+        pool: Its connections.
+        start: Where the path begins in a URL of it.
+    """
 
-    def request(self, method: str, url: str, fields: dict[str, Any], **how: Any) -> Any:
+    def __init__(self, pool: HttpPool, start: int) -> None:
+        self.pool = pool
+        self._start = start
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        fields: dict[str, Any],
+        headers: dict[str, str],
+        timeout: CallLimit,
+        **_: Any,
+    ) -> HttpAnswer:
         """Make a request whose fields are in its URL."""
         path = f"{url[self._start :]}?{urlencode(fields)}"
-        return _checked(self._pool.urlopen(method, path, **_kept(how)))
+        return _checked(self.pool.ask(method, path, headers, b"", timeout))
 
-    def request_encode_body(self, method: str, url: str, fields: dict[str, Any], **how: Any) -> Any:
+    def request_encode_body(
+        self,
+        method: str,
+        url: str,
+        *,
+        fields: dict[str, Any],
+        headers: dict[str, str],
+        timeout: CallLimit,
+        **_: Any,
+    ) -> HttpAnswer:
         """Make a request whose fields are in its body."""
-        headers = {**how.pop("headers"), "Content-Type": "application/x-www-form-urlencoded"}
-        body = urlencode(fields)
-        path = url[self._start :]
-        return _checked(self._pool.urlopen(method, path, body, headers, **_kept(how)))
+        headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(fields).encode()
+        return _checked(self.pool.ask(method, url[self._start :], headers, body, timeout))
 
     def clear(self) -> None:
         """Close all connections."""
-        self._manager.clear()
+        self.pool.close()
 
 
-def _checked(answer: Any) -> Any:
+def _checked(answer: HttpAnswer) -> HttpAnswer:
     """Return an answer, unless it is a refusal that etcd has not made."""
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
         errors.understood(answer.status, answer.data)
     return answer
-
-
-def _kept(how: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a request that reads its whole answer, once."""
-    return {"retries": False, "redirect": False, **{k: how[k] for k in _HOW if k in how}}
 
 
 class Etcd2Connection:
@@ -167,8 +162,7 @@ class Etcd2Connection:
             fields["recursive"] = "true"
         at = self._at
         self.check_open()
-        connect_s = min(self.timeout_s, limit_s)
-        limit = urllib3.Timeout(connect=connect_s, read=limit_s)
+        limit = CallLimit(limit_s, connect_s=self.timeout_s)
         try:
             client = self._clients[at]
             answer = _read(client.api_execute(_KEYS + path, "GET", fields, timeout=limit))
@@ -256,7 +250,8 @@ class Etcd2Connection:
             self.check_open()
             at = self._at
             is_split = not writes and len(self._clients) > 1
-            limit = urllib3.Timeout(left_s / 2 if is_split else left_s)
+            part_s = left_s / 2 if is_split else left_s
+            limit = CallLimit(part_s, connect_s=part_s)
             try:
                 client = self._clients[at]
                 return _read(client.api_execute(_KEYS + path, method, fields, timeout=limit))
@@ -287,7 +282,7 @@ class _Answer(Struct, frozen=True):
     index: int
 
 
-def _read(answer: Any) -> _Answer:
+def _read(answer: HttpAnswer) -> _Answer:
     said = errors.understood(answer.status, answer.data)
     index = answer.headers.get("X-Etcd-Index", "")
     if not index.isdecimal():

@@ -15,8 +15,9 @@ from jobx.errors import EntryDamaged, JobxError, OutcomeUnknown, StoreRefused, S
 from jobx.kv.etcd2.calls import Call, Look, Steps, T, TreeNode
 from jobx.kv.etcd2.chain_order import waits
 from jobx.kv.etcd2.changes import Etcd2Changes
-from jobx.kv.etcd2.connection import CONNECTIONS, Etcd2Connection
+from jobx.kv.etcd2.connection import Etcd2Connection
 from jobx.kv.etcd2.errors import hung_up, is_no_etcd
+from jobx.kv.etcd2.http_pool import CONNECTIONS
 from jobx.kv.etcd2.leases import Etcd2Lease
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from typing import Any, Final
 
 import pytest
-import urllib3
 
 from jobx.errors import JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable
 from jobx.kv.etcd2.calls import Call, List, Look, Remove, Write
-from jobx.kv.etcd2.connection import Access, Etcd2Connection
+from jobx.kv.etcd2.connection import Etcd2Connection
+from jobx.kv.etcd2.http_pool import Access, HttpAnswer
 from jobx.kv.etcd2.store import Etcd2Store
 
 PAGE: Final = b"<html>Bad Gateway, no space left, timed out</html>"
@@ -39,17 +38,19 @@ class _Pool:
 
     def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.count = 0
-        self._answer = status, body, headers
+        self._answer = HttpAnswer(status, headers, body)
 
-    def urlopen(self, *_: Any, **__: Any) -> urllib3.HTTPResponse:
+    def ask(self, *_: Any) -> HttpAnswer:
         self.count += 1
-        status, body, headers = self._answer
-        return urllib3.HTTPResponse(BytesIO(body), headers, status)
+        return self._answer
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def connected(*answer: Any) -> tuple[Etcd2Connection, _Pool]:
     connection, pool = Etcd2Connection(["h:1"], Access(), 0.1), _Pool(*answer)
-    connection._clients[0].http._pool = pool
+    connection._clients[0].http.pool = pool
     return connection, pool
 
 
