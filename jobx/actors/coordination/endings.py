@@ -1,15 +1,22 @@
-"""How a request ends: its last entity, and the end of a request that no node runs."""
+"""How a request ends: its last entity, who hears of it, and the end without a running node."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from jobx import model
+from jobx.actors import notification
 from jobx.actors.clock import ServiceClock, boot_id
+from jobx.actors.messages import RequestKey
 from jobx.actors.request.events import Accepted, Cancelled, Event, Finished, from_record, to_record
 from jobx.errors import EntryDamaged, InUse
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Store
+
+if TYPE_CHECKING:
+    from jobx.actors.ports import Services
 
 
 def ended(request: model.Request, finished: Finished) -> model.Request:
@@ -26,6 +33,18 @@ def ended(request: model.Request, finished: Finished) -> model.Request:
         result=finished.result if succeeded else None,
         result_pairs=sum([item.pair_count for item in finished.result]) if succeeded else None,
     )
+
+
+def tell(node: Services, request: model.Request) -> None:
+    """Count a request that ended, and start the delivery of its outcome."""
+    took_s = (request.finished_at or request.accepted_at) - request.accepted_at
+    names = request.workflow_name, request.job_name
+    node.metrics.request_ended(*names, request.state, took_s)
+    node.trace(request)
+    if request.state == "failed":
+        node.notify(notification.request_failed(request))
+    elif request.destination is not None and request.result is not None:
+        node.deliver(RequestKey(request.workflow_name, request.request_id))
 
 
 def cancel(

@@ -6,22 +6,16 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
 
 from jobx import model
-from jobx.actors import notification, recovery
+from jobx.actors import notification
+from jobx.actors.coordination.admission import refusal
 from jobx.actors.coordination.coordinator import Coordinator
+from jobx.actors.coordination.endings import tell
 from jobx.actors.coordination.given_up import GivenUp
-from jobx.actors.coordination.restarts import Restarts
-from jobx.actors.coordination.taken_up import (
-    GiveBack,
-    GoOn,
-    HasEnded,
-    LeaveOpen,
-    ReadAgain,
-    TakenUp,
-)
+from jobx.actors.coordination.taken_up import GiveBack, GoOn, HasEnded, LeaveOpen, ReadAgain
+from jobx.actors.coordination.waiting_requests import WaitingRequests
 from jobx.actors.messages import (
     Adopt,
     AdoptStrays,
@@ -47,18 +41,9 @@ from jobx.actors.messages import (
     Submit,
 )
 from jobx.actors.ports import Services
-from jobx.actors.recovery import Recovery
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import ChildFailed
-from jobx.errors import (
-    Conflict,
-    Draining,
-    FormUnknown,
-    JobxError,
-    NotFound,
-    Overloaded,
-    TooLarge,
-)
+from jobx.errors import Conflict, Draining, FormUnknown, JobxError, NotFound
 from jobx.kv.requests.lives import Mark, OpenRequest
 
 #: Pause before a log that could not be read is tried again.
@@ -81,15 +66,10 @@ class Supervisor(LoopActor):
         super().__init__()
         self._open: dict[RequestKey, ActorAddress] = {}
         self._keys: dict[object, RequestKey] = {}
-        self._restarts = Restarts()
-        #: Requests that are recovered once their turn has come and their log is read.
-        self._reading: set[RequestKey] = set()
-        self._recovery = Recovery(self.node.settings.requests.node_deaths)
-        self._taken_up = TakenUp(self.node.node_id, self.node.incarnation, self.node.is_lost)
+        node, limit = self.node, self.node.settings.requests.node_deaths
+        self._waiting = WaitingRequests(node.node_id, node.incarnation, node.is_lost, limit=limit)
         #: Coordinators that are to start again because somebody asks for it, and why.
         self._again: dict[object, str] = {}
-        #: Why requests must end instead of being recovered.
-        self._endings: dict[RequestKey, model.Failure] = {}
         self._is_looking = False
         self._is_draining = False
 
@@ -108,29 +88,20 @@ class Supervisor(LoopActor):
     def _submit(self, message: Submit, _: ActorAddress) -> None:
         request = message.request
         key = RequestKey(request.workflow_name, request.request_id)
+        waiting, opened = self._waiting, len(self._open)
         if key in self._open:
             self.send(self._open[key], message)
-        elif key in self._reading:
-            self._recovery.hurry(key)  # everyone who waits gets the state from its log
-        elif (refusal := self._refusal(key, message)) is not None:
-            self.send(message.reply_to, Refused(key, refusal))
+        elif key in waiting.reading:
+            waiting.recovery.hurry(key)  # everyone who waits gets the state from its log
+        elif (
+            error := refusal(
+                *(self.node, key, message, opened, len(waiting.recovery)),
+                is_draining=self._is_draining,
+            )
+        ) is not None:
+            self.send(message.reply_to, Refused(key, error))
         else:
             self._start(key, Coordinator, message)
-
-    def _refusal(self, key: RequestKey, message: Submit) -> JobxError | None:
-        """Return why a new request is not accepted; None if there is room for it."""
-        if self._is_draining:
-            return Draining("the node is stopping", 5.0)
-        if len(self._open) >= self.node.settings.requests.max_open:
-            text = f"{len(self._open)} requests are open, the most (requests.max_open)"
-            return Overloaded(text, 1.0)
-        if len(self._recovery) and not self.node.budget.has_room:
-            return Overloaded(f"{len(self._recovery)} open requests wait for memory", 1.0)
-        try:
-            self.node.budget.admit(key, len(message.arguments.inline or b""))
-        except Overloaded as error:
-            return error
-        return None
 
     def _start(
         self, key: RequestKey, kind: type[Coordinator | GivenUp], begin: Submit | Recover | GiveUp
@@ -147,7 +118,7 @@ class Supervisor(LoopActor):
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         address = self._coordinator(message.key)
         if address is None:
-            self._recovery.hurry(message.key)
+            self._waiting.recovery.hurry(message.key)
             self.send(message.reply_to, Described(message.ticket, None))
         else:
             self.send(address, message)
@@ -155,18 +126,10 @@ class Supervisor(LoopActor):
     def _explain(self, message: Explain, _: ActorAddress) -> None:
         address = self._coordinator(message.key)
         if address is None:
-            why = self._why_not_here(message.key)
+            why = self._waiting.why(message.key, has_room=self._has_room)
             self.send(message.reply_to, Explained(message.ticket, None, why=why))
         else:
             self.send(address, message)
-
-    def _why_not_here(self, key: RequestKey) -> str:
-        """Return why an open request has no coordinator here; empty: that is not known here."""
-        ending = self._endings.get(key) or self._restarts.failure(key)
-        if ending is not None:
-            return f"it is being ended: {ending.message}"
-        why = self._restarts.why(key) or self._recovery.why(key, has_room=self._has_room)
-        return why or ("its log is being read" if key in self._reading else "")
 
     def _probe(self, message: Probe, _: ActorAddress) -> None:
         self.send(message.reply_to, Probed(message.ticket))
@@ -198,13 +161,11 @@ class Supervisor(LoopActor):
                 self.send(address, message)
 
     def _adopt(self, message: Adopt, _: ActorAddress) -> None:
-        new = [one for one in message.requests if not self._has(one.key)]
-        self._recovery.add(new)
-        self._reading.update(waiting.key for waiting in new)
+        self._waiting.add(one for one in message.requests if not self._has(one.key))
         self._take_up()
 
     def _has(self, key: RequestKey) -> bool:
-        return key in self._open or key in self._reading
+        return key in self._open or key in self._waiting.reading
 
     def _adopt_strays(self, message: AdoptStrays, _: ActorAddress) -> None:
         if self.node.left.is_over:  # each of those would be read again at every look
@@ -219,17 +180,13 @@ class Supervisor(LoopActor):
         """Recover requests as far as there is room, and check again while some wait."""
         if self._is_draining:
             return  # the next node recovers it
-        now = self.node.now()
-        pardoned = self._recovery.pardon(now)
-        taken = self._recovery.take(now, has_room=self._has_room)
-        if marks := self._taken_up.take(self._recovery, taken, pardoned):
-            self.node.log.mark(marks)
-        for waiting in taken:
-            self._restarts.rebuilt(waiting.key, now)
-            if waiting.is_set_aside:
-                self._endings[waiting.key] = recovery.failure(waiting)
-            self._read(waiting.key)
-        if not self._is_looking and (len(self._recovery) or self._recovery.is_watching):
+        taken = self._waiting.take(self.node.now(), has_room=self._has_room)
+        if taken.marks:
+            self.node.log.mark(taken.marks)
+        for key in taken.keys:
+            self._read(key)
+        recovery = self._waiting.recovery
+        if not self._is_looking and (len(recovery) or recovery.is_watching):
             self._is_looking = True
             self.wakeupAfter(LOOK_S, _LOOK)
 
@@ -239,15 +196,13 @@ class Supervisor(LoopActor):
         return self.node.budget.has_room and not is_full
 
     def _progressed(self, message: Progressed, _: ActorAddress) -> None:
-        """Let the next suspect follow: this one has proved itself."""
-        self._taken_up.forget(message.key)
-        self._recovery.acquit(message.key)
+        self._waiting.progressed(message.key)
         self._take_up()
 
     def _read(self, key: RequestKey) -> None:
-        self._reading.add(key)
+        self._waiting.reading.add(key)
         if not self._is_draining:  # else the next node takes it up
-            goes_on = key not in self._endings and self._restarts.failure(key) is None
+            goes_on = self._waiting.failure(key) is None
             self.node.log.read(key, self.myAddress, has_events=goes_on)
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
@@ -259,7 +214,7 @@ class Supervisor(LoopActor):
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
         key, gateway = message.key, self.node.gateway
-        match self._taken_up.fate(message):
+        match self._waiting.taken_up.fate(message):
             case GiveBack(error, says):
                 level = logging.WARNING if isinstance(error, Conflict) else logging.ERROR
                 _log.log(level, "request %s is not continued here: %s", key, says)
@@ -273,12 +228,12 @@ class Supervisor(LoopActor):
             case HasEnded(request):
                 self._forget(key)
                 self.send(gateway, Ended(request))
-                self._tell(request)
+                tell(self.node, request)
             case GoOn(request):
                 self.send(gateway, Opened(request))
                 if not self._is_draining:
                     self._go_on(message, request)
-        self._recovery.read(key)
+        self._waiting.recovery.read(key)
         self._take_up()
 
     def _leave_open(
@@ -295,15 +250,12 @@ class Supervisor(LoopActor):
     def _go_on(self, message: LogRead, request: model.Request) -> None:
         """Start the coordinator or the closer of a request."""
         key, gateway = message.key, self.node.gateway
-        self._reading.discard(key)
-        taken, mark = self._taken_up.of(key), Mark()
-        if taken is not None:  # 1.0.0 did not say who coordinates a request
-            request, mark = replace(request, coordinator=taken.node_id), taken.mark
+        request, mark = self._waiting.begun(key, request)
         failure = self._failure(message)
         if failure is None:
             recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway, mark)
             self._start(key, Coordinator, recover)
-            if (restarted := self._restarts.restarted(key)) is not None:
+            if (restarted := self._waiting.restarts.restarted(key)) is not None:
                 self.note_restart(self._open[key], restarted)
         else:
             give_up = GiveUp(request, message.next_number, failure, gateway)
@@ -314,7 +266,7 @@ class Supervisor(LoopActor):
         if message.error is not None:
             _log.error("the log of request %s is damaged: %s", message.key, message.error)
             return _damaged(message.error)
-        failure = self._endings.get(message.key) or self._restarts.failure(message.key)
+        failure = self._waiting.failure(message.key)
         if failure is not None:
             _log.error("request %s is given up: %s", message.key, failure.message)
             self.node.notify(notification.coordinator_given_up(*message.key, failure))
@@ -324,43 +276,28 @@ class Supervisor(LoopActor):
         request = message.request
         key = RequestKey(request.workflow_name, request.request_id)
         self._close(key, sender)
-        self._tell(request)
-
-    def _tell(self, request: model.Request) -> None:
-        """Count a request that ended, and start the delivery of its outcome."""
-        took_s = (request.finished_at or request.accepted_at) - request.accepted_at
-        names = request.workflow_name, request.job_name
-        self.node.metrics.request_ended(*names, request.state, took_s)
-        self.node.trace(request)
-        if request.state == "failed":
-            self.node.notify(notification.request_failed(request))
-        elif request.destination is not None and request.result is not None:
-            self.node.deliver(RequestKey(request.workflow_name, request.request_id))
+        tell(self.node, request)
 
     def _refused(self, message: Refused, sender: ActorAddress) -> None:
         key, error = message.key, message.error
         if isinstance(error, Conflict):
             _log.info("request %s is coordinated by another node: %s", key, error)
-        is_again = key in self._endings
+        is_again = key in self._waiting.endings
         self._close(key, sender)
         if message.may_exist:
             _log.error("request %s cannot go on: %s", key, error)
-            self._endings[key] = _unwritable(error)
-            self._reading.add(key)
+            self._waiting.end(key, error)
             self.wakeupAfter(READ_AGAIN_S if is_again else 0.0, key)
 
     def _close(self, key: RequestKey, address: ActorAddress) -> None:
         self._open.pop(key, None)
         self._keys.pop(address.addressDetails, None)
         self._again.pop(address.addressDetails, None)
-        self._forget(key)
+        self._waiting.forget(key)
+        self.node.budget.release(key)
 
     def _forget(self, key: RequestKey) -> None:
-        self._reading.discard(key)
-        self._taken_up.forget(key)
-        self._restarts.forget(key)
-        self._endings.pop(key, None)
-        self._recovery.acquit(key)
+        self._waiting.forget(key)
         self.node.budget.release(key)
 
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
@@ -370,30 +307,25 @@ class Supervisor(LoopActor):
             return
         del self._open[key]
         self.node.budget.release(key)
-        self._reading.add(key)
+        self._waiting.reading.add(key)
         if self._is_draining:
             return  # the next node recovers it
         asked = self._again.pop(message.childAddress.addressDetails, None)
         if asked is not None and not isinstance(message, ChildFailed):
-            self._restarts.asked(key, asked)
+            self._waiting.restarts.asked(key, asked)
             self._read(key)
             return
         details = getattr(message, "details", "it exited")
         _log.error("the coordinator of request %s died: %s", key, details)
         reason = getattr(message, "reason", "an exit without a reason")
-        delay_s = self._restarts.died(key, self.node.now(), reason)
+        delay_s = self._waiting.restarts.died(key, self.node.now(), reason)
         if delay_s is None:
             text = "request %s cannot be ended; it is left until the node is started again"
             _log.critical(text, key)
-            self._recovery.acquit(key)
+            self._waiting.recovery.acquit(key)
         else:
             self.node.notify(notification.coordinator_died(*key, details))
             self.wakeupAfter(delay_s, key)
-
-
-def _unwritable(error: JobxError) -> model.Failure:
-    kind = "limit" if isinstance(error, TooLarge) else "internal"
-    return model.Failure(kind=kind, type="EventRefused", message=str(error))
 
 
 def _damaged(error: JobxError) -> model.Failure:
