@@ -71,7 +71,7 @@ class MemoryTransport:
         """Take in nothing more in a workflow."""
         self._network.close(Lane(self._node, workflow))
 
-    def when_open(self, opened: Callable[[], None]) -> None:
+    def when_open(self, opened: Callable[[str | None], None]) -> None:
         self.opened = opened
 
     def send(self, lane: Lane, datagram: bytes) -> None:

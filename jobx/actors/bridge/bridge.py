@@ -31,7 +31,7 @@ from jobx.actors.bridge.codec import (
     Wants,
     Wire,
 )
-from jobx.actors.bridge.ends import End, LinkState, LocalEnd, Post
+from jobx.actors.bridge.ends import End, Ends, LinkState, LocalEnd, Post
 from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
 from jobx.actors.bridge.link import Broken, Link
 from jobx.actors.bridge.transport import Lane, Transport
@@ -108,7 +108,9 @@ class Bridge:
         self._changed = changed
         self._probe = probe
         self._is_probing = False
-        self._ends: dict[Lane, End] = {}
+        self._ends = Ends()
+        #: Links whose peers want an answer of the supervisor.
+        self._asked: dict[Lane, End] = {}
         self._children: dict[ActorAddress, End] = {}
         self._parents: dict[ActorAddress, ActorAddress] = {}
         self._hosted: dict[ActorAddress, End] = {}
@@ -121,9 +123,12 @@ class Bridge:
         self._is_closed = False
         transport.when_open(self._retry)
 
-    def _retry(self) -> None:
-        """Ask all peers that are not there: how rarely they are asked grew with their absence."""
-        for end in self._ends.values():
+    def _retry(self, workflow: str | None) -> None:
+        """Ask the peers that are not there: how rarely they are asked grew with their absence.
+
+        Only those in a workflow that this node hears now; None: all.
+        """
+        for end in self._ends if workflow is None else self._ends.of(workflow):
             if not (end.link.is_up or self._is_closed):
                 end.link.retry()
                 self._post.touch(end)
@@ -134,16 +139,17 @@ class Bridge:
 
     def connect(self, lane: Lane) -> None:
         """Look for a peer in a workflow, and keep looking."""
-        if lane not in self._ends:
+        if self._ends.get(lane) is None:
             site = self._site
             now = self._scheduler.now()
             link = Link(site.registration, now, site.patience_s, self._first_epoch)
-            self._ends[lane] = End(lane, link)
-            self._post.touch(self._ends[lane])
+            end = End(lane, link)
+            self._ends.add(end)
+            self._post.touch(end)
 
     def keep(self, peers: Container[str]) -> None:
         """Forget the links to all nodes but these."""
-        for end in [end for end in self._ends.values() if end.lane.peer not in peers]:
+        for end in [end for end in self._ends if end.lane.peer not in peers]:
             self._forget(end, "the node has left")
 
     def leave(self, workflow: str) -> bool:
@@ -152,7 +158,7 @@ class Bridge:
         Returns:
             False if actors depend on one of its links: then nothing changes.
         """
-        ends = [end for end in self._ends.values() if end.lane.workflow == workflow]
+        ends = self._ends.of(workflow)
         if any(end.children or end.hosted for end in ends):
             return False
         for end in ends:
@@ -165,12 +171,13 @@ class Bridge:
         self._post.flush()  # which tells the peer the new epoch
         self._first_epoch = max(self._first_epoch, end.link.epoch.number + 1)
         self._post.drop(end)
-        del self._ends[end.lane]
+        self._ends.remove(end)
+        self._asked.pop(end.lane, None)
 
     def register(self, registration: int) -> None:
         """Begin anew with all peers, since this node lost its registration and has another one."""
         self._site = self._site._replace(registration=registration)
-        for end in self._ends.values():
+        for end in self._ends:
             self._broke(end, end.link.register(registration))
 
     def tell(self, lane: Lane, note: Note) -> None:
@@ -181,7 +188,7 @@ class Bridge:
 
     def lose(self, peer: str, registration: int, reason: str) -> None:
         """Break all links to a peer for its registrations up to this one."""
-        for end in self._ends.values():
+        for end in self._ends:
             broken = end.link.lose(registration, reason) if end.lane.peer == peer else None
             if broken is not None:
                 self._broke(end, broken)
@@ -209,6 +216,10 @@ class Bridge:
         end = self._ends.get(lane)
         return len(end.children) if end is not None else 0
 
+    def borrowed(self) -> Counter[Lane]:
+        """Return the lanes that children of actors here are on, with their numbers."""
+        return Counter(end.lane for end in self._children.values())
+
     def is_hosted(self, address: ActorAddress) -> bool:
         """Whether an actor here was created by a peer."""
         return address in self._hosted
@@ -220,7 +231,7 @@ class Bridge:
 
     def states(self) -> list[LinkState]:
         """Describe all links."""
-        return [end.state() for end in self._ends.values()]
+        return [end.state() for end in self._ends]
 
     def state(self, lane: Lane) -> LinkState | None:
         """Describe a link; None if there is none."""
@@ -229,7 +240,7 @@ class Bridge:
 
     def close(self) -> None:
         """Send what may be sent now, once, and nothing more; whether it arrives is not known."""
-        self._post.close(self._ends.values())
+        self._post.close(self._ends)
         self._is_closed = True
 
     def place(self, creation: Creation) -> ActorAddress | None:
@@ -302,14 +313,17 @@ class Bridge:
 
     def _ask_supervisor(self, end: End) -> None:
         """Ask it for all peers that want an answer, once at a time; it may never answer."""
-        if end.link.is_asked and not self._is_probing:
-            self._is_probing = True
-            self._probe(self._supervisor_answered)
+        if end.link.is_asked:
+            self._asked[end.lane] = end
+            if not self._is_probing:
+                self._is_probing = True
+                self._probe(self._supervisor_answered)
 
     def _supervisor_answered(self) -> None:
         self._is_probing = False
         now = self._scheduler.now()
-        for end in self._ends.values():
+        asked, self._asked = self._asked, {}
+        for end in asked.values():
             if end.link.is_asked and not self._is_closed:
                 end.link.answer(now)
                 self._post.touch(end)

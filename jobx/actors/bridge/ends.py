@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from thespian.actors import ActorAddress
@@ -15,6 +16,8 @@ from jobx.actors.runtime.scheduler import Scheduler, Timer
 
 #: Bytes that one link sends in a turn of the loop.
 TURN_BYTES: Final = 1 << 20
+#: Links that send in a turn of the loop; there is one for each workflow and peer.
+TURN_LINKS: Final = 64
 
 
 class LocalEnd(NamedTuple):
@@ -106,6 +109,39 @@ class End:
         )
 
 
+class Ends:
+    """The links of a node, by workflow and peer."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[str, End]] = {}
+
+    def __iter__(self) -> Iterator[End]:
+        for workflow in tuple(self._of):
+            yield from self.of(workflow)
+
+    def __getitem__(self, lane: Lane) -> End:
+        return self._of[lane.workflow][lane.peer]
+
+    def get(self, lane: Lane) -> End | None:
+        """Return the link of a lane, if there is one."""
+        return self._of.get(lane.workflow, {}).get(lane.peer)
+
+    def of(self, workflow: str) -> list[End]:
+        """Return those of a workflow."""
+        return list(self._of.get(workflow, {}).values())
+
+    def add(self, end: End) -> None:
+        """Add one."""
+        self._of.setdefault(end.lane.workflow, {})[end.lane.peer] = end
+
+    def remove(self, end: End) -> None:
+        """Remove one."""
+        peers = self._of[end.lane.workflow]
+        del peers[end.lane.peer]
+        if not peers:
+            del self._of[end.lane.workflow]
+
+
 class Post:
     """Sends what links have to send, as datagrams, and wakes them in time.
 
@@ -128,7 +164,7 @@ class Post:
         self._site = site
         self._broke = broke
         self._dirty: dict[Lane, End] = {}
-        self._is_closed = False
+        self._is_due = self._is_closed = False
 
     def close(self, ends: Iterable[End]) -> None:
         """Send what was touched, and nothing more."""
@@ -145,9 +181,21 @@ class Post:
 
     def touch(self, end: End) -> None:
         """Send what a link has to send, after the current calls."""
-        if not self._dirty:
-            self._scheduler.call_soon(self.flush)
         self._dirty[end.lane] = end
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._dirty and not self._is_due:
+            self._is_due = True
+            self._scheduler.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Send what the first links have that were touched; the others follow."""
+        self._is_due = False
+        for lane in list(itertools.islice(self._dirty, TURN_LINKS)):
+            if (end := self._dirty.pop(lane, None)) is not None:  # it may be dropped meanwhile
+                self._send(end)
+        self._wake()
 
     def flush(self) -> None:
         """Send what was touched, now."""

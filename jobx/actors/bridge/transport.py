@@ -46,8 +46,11 @@ class Transport(Protocol):
     def leave(self, workflow: str) -> None:
         """Take in nothing more in a workflow."""
 
-    def when_open(self, opened: Callable[[], None]) -> None:
-        """Have something called whenever a way is open, for the first time or again."""
+    def when_open(self, opened: Callable[[str | None], None]) -> None:
+        """Have something called whenever a way is open, for the first time or again.
+
+        It gets the workflow that this node hears now; None: a server of peers can be sent to.
+        """
 
     def send(self, lane: Lane, datagram: bytes) -> None:
         """Send a datagram, or drop it: when the peer cannot be reached, or too many wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from jobx.actors.bridge.bridge import Bridge
@@ -99,6 +99,8 @@ class Peers:
         #: When a batch that only others can run was last created, by workflow and what it requires.
         self._foreign_at: dict[tuple[str, frozenset[str]], float] = {}
         self._up: dict[Lane, None] = {}
+        #: On how many lanes a peer answers.
+        self._answering: Counter[str] = Counter()
         self._wanting: dict[Lane, None] = {}
         self._offered: dict[Lane, int] = {}
         self._told: dict[Lane, tuple[bool, int]] = {}
@@ -179,7 +181,7 @@ class Peers:
     def has_any(self) -> bool:
         """Whether a peer with executors answers."""
         members = self._members or {}
-        return any(lane.peer in members and members[lane.peer].record.slots for lane in self._up)
+        return any(peer in members and members[peer].record.slots for peer in self._answering)
 
     def _connect(self) -> None:
         for name, (record, _) in (self._members or {}).items():
@@ -190,7 +192,7 @@ class Peers:
 
     def _find_silent(self) -> dict[str, NodeRecord]:
         """Return the registered nodes that do not answer on any lane, though they share some."""
-        heard = {self._node_id, *(lane.peer for lane in self._up)}
+        heard = {self._node_id, *self._answering}
         return {
             name: member.record
             for name, member in (self._members or {}).items()
@@ -265,13 +267,27 @@ class Peers:
         self._wanting.pop(lane, None)
         self._told.pop(lane, None)
         self._offer(lane, 0)
-        self._up.pop(lane, None)
-        if self.bridge.is_up(lane):
-            self._up[lane] = None
+        was_heard = lane.peer in self._answering
+        self._is_up(lane, is_up=self.bridge.is_up(lane))
+        if lane in self._up:
             self._look_soon()
         else:
             self._rests_until[lane] = self._scheduler.now() + REST_S
-        self._silent.look()
+        if was_heard != (lane.peer in self._answering):
+            self._silent.look()
+
+    def _is_up(self, lane: Lane, *, is_up: bool) -> None:
+        """Note whether a peer answers on a lane."""
+        if is_up == (lane in self._up):
+            return
+        if is_up:
+            self._up[lane] = None
+            self._answering[lane.peer] += 1
+            return
+        del self._up[lane]
+        self._answering[lane.peer] -= 1
+        if not self._answering[lane.peer]:
+            del self._answering[lane.peer]
 
     def _offer(self, lane: Lane, count: int) -> None:
         self._offered[lane] = count
@@ -304,23 +320,34 @@ class Peers:
         now = self._scheduler.now()
         self._name_unmet(foreign, now)
         needed = self._recent(now).union(foreign)
-        used = {lane: self.bridge.children(lane) for lane in self._up}
+        used = self.bridge.borrowed()
         for_long = self._for_long(load)
-        wants = lending.wants(for_long, sum(used.values()))
+        wants = lending.wants(for_long, used.total())
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
         offers = lending.offers(load, rested)
-        waiting = self._pool.workflows() if wants else ()
-        for lane in tuple(self._up):  # one may break
-            was_used = now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
-            is_used = used[lane] > 0 or lane.workflow in waiting or was_used
-            is_wanted = (wants and is_used) or self._is_needed(lane, needed)
+        active = self._active(now) if wants else frozenset()
+        news = dict.fromkeys((*self._told, *offers, *used))
+        for lane in self._to_tell(news, active.union(workflow for workflow, _ in needed)):
+            is_wanted = wants and (lane in used or lane.workflow in active)
+            is_wanted = is_wanted or self._is_needed(lane, needed)
             self._tell(lane, offers.get(lane, 0), is_wanted=is_wanted)
         if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
             self._pool.give_back()
         has_no_room = load.own and load.own >= for_long.slots
         is_busy = has_no_room or needed or self.bridge.hosted
-        if is_busy or self._wanting or any(used.values()):
+        if is_busy or self._wanting or used:
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
+
+    def _active(self, now: float) -> frozenset[str]:
+        """Return the workflows with work, or that had some a moment ago."""
+        recent = [name for name, at in self._used_at.items() if now - at < QUIET_S]
+        return frozenset((*recent, *self._pool.workflows()))
+
+    def _to_tell(self, news: Mapping[Lane, None], active: Container[str]) -> list[Lane]:
+        """Return the lanes on which peers are told something; most workflows have no work."""
+        if not active:
+            return [lane for lane in news if lane in self._up]
+        return [lane for lane in self._up if lane in news or lane.workflow in active]
 
     def _recent(self, now: float) -> set[tuple[str, frozenset[str]]]:
         """Return the kinds of work for others alone of which there was some a moment ago."""
@@ -344,8 +371,9 @@ class Peers:
         return any(map(self._offers(lane).issuperset, kinds))
 
     def _tell(self, lane: Lane, count: int, *, is_wanted: bool) -> None:
-        before = self._told.get(lane, (False, 0))
-        self._told[lane] = (is_wanted, count)
+        before = self._told.pop(lane, (False, 0))
+        if is_wanted or count:
+            self._told[lane] = (is_wanted, count)
         if before[0] != is_wanted:
             self.bridge.tell(lane, Wants(is_wanted))
         if before[1] != count:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from nsq import protocol
 
 from jobx.actors.bridge.nsq.connection import Access, Connection
+from jobx.actors.bridge.nsq.dials import FIRST_S, MOST_S, Dials
 from jobx.actors.bridge.transport import EPHEMERAL, is_ephemeral
 from jobx.system.backoff import doubled, luck, spread
 
@@ -17,9 +18,6 @@ from jobx.system.backoff import doubled, luck, spread
 IN_FLIGHT: Final = 500
 #: What a publisher keeps for a slow network; beyond that it drops.
 UNSENT_BYTES: Final = 8 << 20
-#: Delay before a connection is opened again; doubled each time.
-FIRST_S: Final = 0.05
-MOST_S: Final = 1.0
 #: How often it is looked whether all messages are confirmed.
 FINISH_LOOK_S: Final = 0.005
 #: A connection that held for so long is a good one: nsqd refuses some at the second heartbeat only.
@@ -72,6 +70,7 @@ class _Client:
     Args:
         opened: Called when a connection can be used.
         losses: Of all clients of the node; None: this one has its own.
+        dials: Say when a connection is opened; None: at once.
 
     Attributes:
         is_ready: The connection can be used.
@@ -84,8 +83,10 @@ class _Client:
         opened: Callable[[], None],
         *,
         losses: Losses | None,
+        dials: Dials | None = None,
     ) -> None:
         self.is_ready = False
+        self._dials = dials
         self._losses = losses or Losses()
         self._opened = opened
         self._server = server
@@ -95,7 +96,8 @@ class _Client:
         self._is_closed = False
         self._again: asyncio.Handle | None = None
         self._steady: asyncio.Handle | None = None
-        self._connection = self._dial()
+        self._connection: Connection | None = None
+        self._dial()
 
     def close(self) -> None:
         """Close the connection for good."""
@@ -103,10 +105,20 @@ class _Client:
         for timer in (self._again, self._steady):
             if timer is not None:
                 timer.cancel()
-        self._connection.close()
+        if self._dials is not None:
+            self._dials.leave(self)
+        if self._connection is not None:
+            self._connection.close()
 
-    def _dial(self) -> Connection:
-        connection = Connection(
+    def _dial(self) -> None:
+        """Open a connection, at once or when it is this one's turn."""
+        if self._dials is not None:
+            self._dials.ask(self, self._connect)
+        else:
+            self._connect()
+
+    def _connect(self) -> None:
+        self._connection = Connection(
             *self._server,
             self._access,
             on_ready=self._ready,
@@ -114,11 +126,12 @@ class _Client:
             on_answer=self._answered,
             on_closed=self._closed,
         )
-        connection.connect()
-        return connection
+        self._connection.connect()
 
     def _ready(self, connection: Connection) -> None:
         self.is_ready = True
+        if self._dials is not None:
+            self._dials.opened(self)
         self._opened()
 
     def _used(self) -> None:
@@ -138,6 +151,8 @@ class _Client:
 
     def _closed(self, connection: Connection, reason: str) -> None:
         self.is_ready = False
+        if self._dials is not None:
+            self._dials.failed(self)
         if self._steady is not None:
             self._steady.cancel()
             self._steady = None
@@ -147,10 +162,7 @@ class _Client:
             self._losses.lose(self._server, reason)
         delay_s = spread(doubled(FIRST_S, self._tries, MOST_S), luck())
         self._tries += 1
-        self._again = self._loop.call_later(delay_s, self._redial)
-
-    def _redial(self) -> None:
-        self._connection = self._dial()
+        self._again = self._loop.call_later(delay_s, self._dial)
 
 
 class Subscriber(_Client):
@@ -170,10 +182,11 @@ class Subscriber(_Client):
         opened: Callable[[], None] = _ignore,
         *,
         losses: Losses | None = None,
+        dials: Dials | None = None,
     ) -> None:
         self._topic = topic
         self._receive = receive
-        super().__init__(server, access, opened, losses=losses)
+        super().__init__(server, access, opened, losses=losses, dials=dials)
 
     def _ready(self, connection: Connection) -> None:
         connection.send(protocol.subscribe(self._topic, channel_of(self._topic)))
@@ -212,8 +225,9 @@ class Publisher(_Client):
 
     def publish(self, topic: str, body: bytes) -> None:
         """Send a message, or drop it when there is no connection or too much waits."""
-        if self.is_ready and self._connection.unsent_bytes < UNSENT_BYTES:
-            self._connection.send(protocol.pub(topic, body))
+        connection = self._connection if self.is_ready else None
+        if connection is not None and connection.unsent_bytes < UNSENT_BYTES:
+            connection.send(protocol.pub(topic, body))
             self.unanswered += 1
             self._used()
         else:

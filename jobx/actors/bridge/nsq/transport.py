@@ -16,6 +16,7 @@ from typing import Final
 from jobx.actors.bridge.nsq.clearing import Clearing
 from jobx.actors.bridge.nsq.clients import Losses, Publisher, Server, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
+from jobx.actors.bridge.nsq.dials import Dials
 from jobx.actors.bridge.transport import EPHEMERAL, Lane, Receive, topic_of
 from jobx.errors import ConfigError
 
@@ -52,7 +53,8 @@ class NsqTransport:
         self._sent: dict[str, dict[str, str]] = {}
         self._clearing = Clearing(access)
         self._losses = Losses()
-        self._opened: Callable[[], None] = lambda: None
+        self._dials = Dials()
+        self._opened: Callable[[str | None], None] = lambda _: None
 
     @property
     def is_ready(self) -> bool:
@@ -103,8 +105,9 @@ class NsqTransport:
                 self._access,
                 topic_of(self._prefix, workflow, self._node_id, ending),
                 partial(self._receives[workflow], workflow),
-                self._way_is_open,
+                partial(self._way_is_open, workflow),
                 losses=self._losses,
+                dials=self._dials,
             )
 
     def _hear_earlier(self) -> None:
@@ -130,12 +133,12 @@ class NsqTransport:
             if (topic := topics.pop(workflow, None)) is not None:
                 self._clearing.add(self._peers[peer], [topic])
 
-    def when_open(self, opened: Callable[[], None]) -> None:
-        """Have something called whenever a connection can be used."""
+    def when_open(self, opened: Callable[[str | None], None]) -> None:
+        """See ``Transport``; called whenever a connection can be used."""
         self._opened = opened
 
-    def _way_is_open(self) -> None:
-        self._opened()
+    def _way_is_open(self, workflow: str | None = None) -> None:
+        self._opened(workflow)
 
     def send(self, lane: Lane, datagram: bytes) -> None:
         """Publish a datagram; one to an unknown peer is dropped."""
@@ -162,6 +165,7 @@ class NsqTransport:
     def close(self) -> None:
         """Close all connections."""
         self._clearing.close()
+        self._dials.close()
         for client in (*self._subscribers.values(), *self._publishers.values()):
             client.close()
 

@@ -32,7 +32,7 @@ def test_parent_and_child_write_to_each_other(two: Two) -> None:
 def test_a_child_writes_to_nobody_but_its_parent(two: Two) -> None:
     child = two.child()
     other = two.a.base.newPrimaryActor(Parent)
-    (end,) = two.b.bridge._ends.values()
+    (end,) = two.b.bridge._ends
     two.b.bridge._put(end, codec.mail(other, TakenBack(1, 7), child))
     two.b.bridge._put(end, codec.mail(two.parent, TakenBack(1, 8), child))
     two.run()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.bridge.link import MAX_PROBE_S
+from jobx.actors.bridge.ends import TURN_LINKS
+from jobx.actors.bridge.link import MAX_PROBE_S, Link
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.runtime.failure import ChildLost
-from tests.unit.actors.bridge.two_nodes import WORKFLOW, Two, names, two
+from tests.unit.actors.bridge.two_nodes import PATIENCE_S, WORKFLOW, Two, names, two
 
 __all__ = ["two"]
 
@@ -69,3 +70,51 @@ def test_a_workflow_is_not_left_while_actors_depend_on_a_link(two: Two, leaves: 
     assert not {"a": two.a, "b": two.b}[leaves].bridge.leave(WORKFLOW)
     two.run()
     assert names(two.b) == ["Child"]
+
+
+MANY = [f"w{number}" for number in range(3 * TURN_LINKS)]
+
+
+def test_a_way_that_opens_has_only_the_peers_of_its_workflow_asked_again(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = two.a.bridge
+    for workflow in MANY:
+        bridge.connect(Lane("c", workflow))
+    two.run()
+    retried: list[Link] = []
+    monkeypatch.setattr(Link, "retry", lambda me: retried.append(me))
+    for workflow in MANY:
+        bridge._retry(workflow)
+    assert retried == [bridge._ends[Lane("c", workflow)].link for workflow in MANY]
+    bridge._retry(None)
+    assert len(retried) == 2 * len(MANY)
+
+
+def test_many_links_send_some_in_a_turn_of_the_loop(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, sent = two.a.bridge, list[Lane]()
+    monkeypatch.setattr(bridge._transport, "send", lambda lane, _: sent.append(lane))
+    for workflow in MANY:
+        bridge.connect(Lane("c", workflow))
+    counts = []
+    while len(sent) < len(MANY):
+        two.scheduler._ready.popleft()()
+        counts.append(len(sent))
+    assert counts == [TURN_LINKS, 2 * TURN_LINKS, 3 * TURN_LINKS]
+    assert sent == [Lane("c", workflow) for workflow in MANY]
+
+
+def test_only_the_links_that_ask_are_looked_at_when_the_supervisor_answers(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for workflow in MANY:
+        two.a.bridge.connect(Lane("c", workflow))
+    two.child()
+    answered: list[Link] = []
+    real = Link.answer
+    monkeypatch.setattr(Link, "answer", lambda me, now: answered.append(me) or real(me, now))
+    two.b.hangs = True
+    two.run(PATIENCE_S / 2)
+    assert answered and {*answered} == {two.a.bridge._ends[Lane("b", WORKFLOW)].link}

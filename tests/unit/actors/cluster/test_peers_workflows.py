@@ -87,3 +87,38 @@ def test_a_deleted_workflow_has_links_until_its_work_has_ended() -> None:
     for node in cluster.nodes.values():
         node.peers.serve([])
     assert [node.bridge.states() for node in cluster.nodes.values()] == [[], []]
+
+
+def test_links_that_come_up_are_looked_at_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, many = Cluster(), [f"w{number}" for number in range(50)]
+    a = cluster.nodes["a"].peers
+    told: list[Lane] = []
+    looks: list[None] = []
+    monkeypatch.setattr(a, "_tell", lambda lane, *_, **__: told.append(lane))
+    monkeypatch.setattr(a._silent, "look", lambda: looks.append(None))
+    for node in cluster.nodes.values():
+        node.peers.serve(["w", *many])
+    looks.clear()
+    cluster.run(REST_S + MAX_PROBE_S)
+    assert {state.is_up for state in cluster.nodes["a"].bridge.states()} == {True}
+    assert (told, looks) == ([], [])
+
+
+def test_only_peers_of_workflows_with_work_are_told_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster()
+    for node in cluster.nodes.values():
+        node.peers.serve(["v", "w"])
+    cluster.run(REST_S + MAX_PROBE_S)
+    a = cluster.nodes["a"]
+    told: list[Lane] = []
+    real = a.peers._tell
+    monkeypatch.setattr(
+        a.peers,
+        "_tell",
+        lambda lane, *rest, **named: told.append(lane) or real(lane, *rest, **named),
+    )
+    cluster.begin("a", 3)
+    assert set(cluster.where(cluster.begin("a", 2))) == {"b"}
+    assert {*told} == {Lane("b", "w")}

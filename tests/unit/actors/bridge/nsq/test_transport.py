@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from jobx.actors.bridge.nsq.clients import Losses, Server
-from jobx.actors.bridge.nsq.connection import Access
+from jobx.actors.bridge.nsq.connection import Access, Connection
 from jobx.actors.bridge.nsq.transport import NsqTransport
 from jobx.actors.bridge.transport import Lane
 from tests.support.ports import free_port
@@ -82,3 +82,24 @@ def test_the_loss_of_the_own_server_is_not_forgotten_with_a_peer_there(
         transport.close()
 
     asyncio.run(test())
+
+
+def test_a_way_that_opens_is_named_by_its_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting: list[Connection] = []
+    monkeypatch.setattr(Connection, "connect", lambda me: connecting.append(me))
+    monkeypatch.setattr(Connection, "send", lambda *_: None)
+    opened: list[str | None] = []
+
+    async def test() -> None:
+        own = Server("127.0.0.1", free_port())
+        transport = NsqTransport("a", "p", own, Access())
+        transport.when_open(opened.append)
+        transport.listen("w", lambda *_: None)
+        transport.reach({"b": f"127.0.0.1:{own.port}"})
+        transport.send(Lane("b", "w"), b"")
+        for connection in connecting:
+            connection._on_ready(connection)
+        transport.close()
+
+    asyncio.run(test())
+    assert opened == ["w", None]
