@@ -189,10 +189,21 @@ def notes(environ: Environ) -> list[str]:
         elif variable.alone and variable.convert(text, environ) is None:
             found.append(f"{name} is not used: {variable.alone}")
         elif variable.fate == "part":
-            whole = variable.says.partition(":")[0]
-            if not environ.get(whole):
-                found.append(f"{name} is not used: it goes with {whole}, which is not set")
+            found += _left_alone(name, variable, environ)
     return found
+
+
+def store_notes(environ: Environ) -> list[str]:
+    """Return those of ``notes`` that are about where the store is."""
+    parts = [(name, variable) for name, variable, _ in _given(environ) if variable is _ETCD]
+    return [note for name, variable in parts for note in _left_alone(name, variable, environ)]
+
+
+def _left_alone(name: str, part: Variable, environ: Environ) -> list[str]:
+    """Return the note about a part without its whole."""
+    whole = part.says.partition(":")[0]
+    is_whole = environ.get(whole)
+    return [] if is_whole else [f"{name} is not used: it goes with {whole}, which is not set"]
 
 
 def _given(environ: Environ) -> list[tuple[str, Variable, str]]:

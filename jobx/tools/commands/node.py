@@ -7,7 +7,7 @@ import os
 
 import click
 
-from jobx import amounts, logs
+from jobx import amounts, logs, mr_variables
 from jobx.questions import GetNode
 from jobx.tools.serving import checks, systemd
 from jobx.tools.serving.watchdog import beat, wants_stop
@@ -33,6 +33,8 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
     from jobx.actors import foreground  # noqa: PLC0415 - `node status` needs no actors
 
     if heartbeat_fd is None:  # else jobx serve has checked
+        for note in mr_variables.notes(os.environ):
+            render.complain(note)
         checks.check(call.settings, os.environ)
     logs.start(call.settings.node)
     if heartbeat_fd is None:

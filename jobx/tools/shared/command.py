@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 import click
 
-from jobx import config_loading, model
+from jobx import config_loading, model, mr_variables
 from jobx.config import Settings
 from jobx.errors import InvalidInput, JobxError, NodeUnreachable, NotFound
 from jobx.handlers.blobs.opening import shared_blobs
@@ -26,6 +26,8 @@ from jobx.questions import RefreshLibrary
 from jobx.tools.shared import completion, render, request_ids, setting_sources
 from jobx.tools.shared.gateway_client import GatewayClient
 
+#: What a command has told, in the context of click.
+_TOLD: Final = f"{__name__}.told"
 _NO_FLAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Body = Callable[..., int | None]
@@ -60,6 +62,7 @@ class Call:
             NotFound: It does not exist.
             StoreRefused: This user may not enter its folder.
         """
+        _tell_of_another_store()
         path, folder = self.settings.store_path, self.settings.data_dir
         if not is_here(self.settings):
             return
@@ -80,7 +83,9 @@ class Call:
             StoreRefused: It cannot be opened.
             StoreUnavailable: It does not answer.
         """
-        if not create:
+        if create:
+            _tell_of_another_store()
+        else:
             self.find_store()
         shared = shared_blobs(self.settings.blobs)
         with closing(open_store(self.settings, shared)) as store:
@@ -117,6 +122,16 @@ class Call:
             pass  # a node reads everything when it starts
         except JobxError as error:
             render.complain(f"stored, but the node may not know of it yet: {error}")
+
+
+def _tell_of_another_store() -> None:
+    """Say, once a command, which variables seem to name a store and do not."""
+    context = click.get_current_context(silent=True)
+    meta = {} if context is None else context.meta
+    if not meta.get(_TOLD):
+        meta[_TOLD] = True
+        for note in mr_variables.store_notes(os.environ):
+            render.complain(note)
 
 
 @overload

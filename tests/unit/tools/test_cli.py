@@ -218,3 +218,16 @@ def test_command_starts_with_usual_signals_whatever_it_inherits() -> None:
         told, _ = command.communicate(timeout=60)
 
     assert told.splitlines()[-1] == "0 SIG_DFL set()"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["workflow create w d", "workflow list", "request list w", "request cancel w 1", "run w/j"],
+)
+def test_each_command_that_opens_a_store_tells_once_what_does_not_choose_it(
+    words: str, jobx: Jobx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MR_ETCD_PORT", "2379")
+    told = "jobx: MR_ETCD_PORT is not used: it goes with MR_ETCD_HOST, which is not set\n"
+    assert jobx(*words.split()).stderr.count(told) == 1
+    assert jobx("--version").stderr == ""
