@@ -19,7 +19,7 @@ from jobx import model
 from jobx.actors import notification
 from jobx.actors.answering import Answering, Rooms
 from jobx.actors.budget import OpenBudget
-from jobx.actors.cluster import identity, membership
+from jobx.actors.cluster import identity, requirements
 from jobx.actors.cluster.adoption import Inherited
 from jobx.actors.cluster.joining import Joined, open_membership
 from jobx.actors.cluster.membership import Membership
@@ -174,7 +174,7 @@ class Node:
         lock = FolderLock(data_dir, "node")
         lock.acquire()
         self._parts.callback(lock.release)
-        membership.check(settings)
+        requirements.check(settings)
         opening.check(settings.files)
         blobs_opening.check(settings.blobs)
         self._shared = blobs_opening.shared_blobs(settings.blobs)

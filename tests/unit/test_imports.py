@@ -288,6 +288,21 @@ print(*{name.partition(".")[0] for name in sys.modules})
 """
 
 
+#: What runs a node or a handler; a command that only starts processes loads none of it.
+RUNNING: Final = {
+    "jobx.actors.bridge.bridge",
+    "jobx.actors.cluster.membership",
+    "jobx.actors.node",
+    "jobx.handlers.trial.single_run",
+    "thespian",
+}
+_STARTING: Final = """
+import sys
+import jobx.tools.commands.serve, jobx.tools.commands.web
+print(*sys.modules)
+"""
+
+
 def test_what_is_installed_is_imported() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
@@ -301,14 +316,24 @@ def test_what_is_installed_is_imported() -> None:
     assert set(INSTALLED.values()) <= used
 
 
-def test_a_node_with_a_store_of_its_own_imports_nothing_of_a_cluster(tmp_path: Path) -> None:
+def loaded_by(code: str, *arguments: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", _EMBEDDED, str(tmp_path)],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    loaded = set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_a_node_with_a_store_of_its_own_imports_nothing_of_a_cluster(tmp_path: Path) -> None:
+    loaded = loaded_by(_EMBEDDED, str(tmp_path))
     assert "thespian" in loaded
     assert loaded & CLUSTER == set()
+
+
+def test_a_command_that_starts_processes_imports_nothing_of_what_runs_in_them() -> None:
+    loaded = loaded_by(_STARTING)
+    assert "jobx.tools.serving.children" in loaded
+    assert loaded & RUNNING == set()

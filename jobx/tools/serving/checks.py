@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from jobx import refusals
-from jobx.actors.cluster import membership
+from jobx.actors.cluster import requirements
 from jobx.actors.egress import urls
 from jobx.actors.egress.otlp import Collector
 from jobx.config import Settings
@@ -112,7 +112,7 @@ def _checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Check]:
     yield "files.url", partial(places.check, settings.files)
     if settings.blobs.location:
         yield "blobs.url", partial(blob_places.check, settings.blobs)
-    yield "cluster.key_file", partial(membership.check, settings)
+    yield "cluster.key_file", partial(requirements.check, settings)
     yield "scope.secrets", partial(read_secrets, settings.scope.secrets, environ)
 
 

@@ -17,7 +17,6 @@ from jobx import config_loading, model, mr_variables
 from jobx.config import Settings
 from jobx.errors import InvalidInput, JobxError, NodeUnreachable, NotFound
 from jobx.handlers.blobs.opening import shared_blobs
-from jobx.handlers.trial.examples import checking
 from jobx.kv.data_folder import check_usable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import is_here, open_store
@@ -106,6 +105,8 @@ class Call:
     @contextmanager
     def examples(self) -> Iterator[Callable[[model.Handler], None]]:
         """Yield a function that runs a handler's examples; it raises InvalidInput if one fails."""
+        from jobx.handlers.trial.examples import checking  # noqa: PLC0415 - few commands run any
+
         with checking(self.settings, os.environ) as check:
             yield check
 

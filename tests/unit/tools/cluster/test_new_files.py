@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobx import config_loading
-from jobx.actors.cluster import membership
+from jobx.actors.cluster import requirements
 from jobx.actors.cluster.identity import secret_of
 from jobx.config_sections import ClusterSettings
 from jobx.errors import AlreadyExists
@@ -31,7 +31,7 @@ def test_a_node_accepts_its_settings(tmp_path: Path, node_id: str) -> None:
     key = tmp_path / KEY_FILE
     flags = {"cluster.key_file": str(key)}
     settings = config_loading.load(tmp_path / f"{node_id}.toml", {}, flags)
-    membership.check(settings)
+    requirements.check(settings)
     assert (settings.node.id, settings.bridge.nsqd) == (node_id, f"{HOSTS[node_id]}:4150")
 
 
