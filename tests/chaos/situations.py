@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from tests.cluster.clusters import Cluster, cluster
-from tests.support import nsq
 from tests.support.authoring import GATED, WORKFLOW, define
 from tests.support.disks import small_disk
 from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
@@ -45,7 +44,7 @@ def nodes(
     tmp_path: Path, own_etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Cluster, Served, Served]]:
     """Two nodes; the first has one executor, so much of what it is asked for leaves it."""
-    with cluster(nsq.KINDS[0], tmp_path, own_etcd, monkeypatch) as found:
+    with cluster(tmp_path, own_etcd, monkeypatch) as found:
         a = found.start("a", JOBX_NODE_EXECUTORS="1")
         b = found.start("b", JOBX_NODE_EXECUTORS="2")
         yield found, a, b
@@ -107,7 +106,7 @@ def test_a_peer_that_is_cut_off(
     tmp_path: Path, own_etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ExitStack() as stack:
-        found = stack.enter_context(cluster(nsq.KINDS[0], tmp_path, own_etcd, monkeypatch))
+        found = stack.enter_context(cluster(tmp_path, own_etcd, monkeypatch))
         store, broker = os.environ["JOBX_STORE_URL"], found.broker.address
         ways = [
             stack.enter_context(proxy(server_of(address), remembers=False))

@@ -109,13 +109,11 @@ class Cluster:
 
 
 @contextmanager
-def cluster(
-    kind: str, folder: Path, etcd: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cluster]:
-    """Run a cluster without nodes, with a workflow in its store."""
+def cluster(folder: Path, etcd: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """Run a cluster without nodes, with a workflow in its store, on the best NSQ there is."""
     monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{uuid.uuid4().hex}")
     with ExitStack() as stack:
-        broker = stack.enter_context(nsq.running(kind, folder))
+        broker = stack.enter_context(nsq.running(nsq.best(), folder))
         handlers = {"fan": FAN, "nap": NAP, "gate": GATE, "gpu": GPU}
         steps = {"fan": ("fan",), "each": ("nap",), "gate": ("gate",), "gpu": ("gpu",)}
         steps = {step: (*names, "sum") for step, names in steps.items()}

@@ -32,7 +32,7 @@ def status() -> dict[str, Any]:
 
 @pytest.fixture
 def two(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with cluster("broker", tmp_path, etcd, monkeypatch) as found:
+    with cluster(tmp_path, etcd, monkeypatch) as found:
         found.start("a")
         found.start("b")
         yield found

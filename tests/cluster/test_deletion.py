@@ -37,7 +37,7 @@ PARTS = (
 
 @pytest.fixture
 def three(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with cluster("broker", tmp_path, etcd, monkeypatch) as found:
+    with cluster(tmp_path, etcd, monkeypatch) as found:
         steps = {"s": ("fan", "sum"), "each": ("each", "sum")}
         define(tmp_path, {"fan": SPREAD, "each": GATED}, steps, "brief")
         for name in "abc":

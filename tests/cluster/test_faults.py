@@ -1,6 +1,7 @@
 """Three nodes under load while one thing fails: the short form of ``tests.chaos.cluster``.
 
-The brokers double and reorder messages all the time. All tests of the module share the nodes.
+Brokers of our own double and reorder messages all the time; the real nsqd does not on demand. All
+tests of the module share the nodes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.chaos.soak.defining import define
 from tests.chaos.soak.history import History, check
 from tests.chaos.soak.load import Load
 from tests.chaos.soak.plan import Strike
+from tests.support import nsq
 from tests.support.authoring import WORKFLOW
 from tests.support.etcd import Etcd, etcd_servers
 from tests.support.waiting import eventually
@@ -32,6 +34,7 @@ pytestmark = pytest.mark.timeout(300)
 
 JOBS: Final = ("one", "narrow", "session")
 ASKS: Final = 8
+KIND: Final = nsq.best()
 #: Longer than a lease.
 LONG_S: Final = 6.0
 #: Of one host.
@@ -47,7 +50,7 @@ ON_HOST: Final = {
 SHARED: Final = {
     "kill nsqd": 1.0,
     "cut nsqd": 2.0,
-    "bad nsqd": 3.0,
+    **({"bad nsqd": 3.0} if KIND == "broker" else {}),
     "kill etcd": 1.0,
     "cut etcd": LONG_S,
     "cut host": LONG_S,
@@ -100,7 +103,7 @@ class Three:
             shared = SharedStriker(
                 self.found,
                 self._etcd,
-                "broker",
+                KIND,
                 history=history,
                 health=Health(),
                 note=lambda _: None,
@@ -124,8 +127,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
         patch.setenv("JOBX_STORE_URL", f"{etcd.url}/{root}")
         define(folder, JOBS)
         log = stack.enter_context((folder / "serve.log").open("a"))
-        flags = ("--double", "0.2", "--shuffle", "20")
-        found = stack.enter_context(hosts("broker", folder, etcd, *flags))
+        flags = ("--double", "0.2", "--shuffle", "20") if KIND == "broker" else ()
+        found = stack.enter_context(hosts(KIND, folder, etcd, *flags))
         for host in found:
             host.prepare(folder, root, {"JOBX_HTTP_WORKERS": "1"}, log)
             stack.callback(host.end)

@@ -30,7 +30,7 @@ LONG = {"n": 100_000, "ms": 100}
 def two(etcd: Etcd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two nodes for all of these tests, since they take longer to start."""
     folder = tmp_path_factory.mktemp("two")
-    with pytest.MonkeyPatch.context() as patch, cluster("broker", folder, etcd, patch) as found:
+    with pytest.MonkeyPatch.context() as patch, cluster(folder, etcd, patch) as found:
         found.start("a")
         found.start("b")
         eventually(lambda: "the link to a in w is up" in found.log("b"))

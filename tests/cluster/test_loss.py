@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.clusters import Cluster, cluster, places
-from tests.support import nsq
 from tests.support.etcd import Etcd
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
 def two(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with cluster(nsq.KINDS[0], tmp_path, etcd, monkeypatch) as found:
+    with cluster(tmp_path, etcd, monkeypatch) as found:
         found.start("a")
         found.start("b")
         yield found

@@ -15,17 +15,14 @@ from jobx.actors.coordination import supervisor
 from jobx.actors.messages import Probe
 from jobx.tools.cli import main
 from tests.cluster.clusters import Cluster, cluster, executing, places
-from tests.support import nsq
 from tests.support.etcd import Etcd
 from tests.support.served import Answer, Served
 from tests.support.waiting import eventually
 
 
-@pytest.fixture(params=nsq.KINDS)
-def two(
-    request: pytest.FixtureRequest, tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cluster]:
-    with cluster(request.param, tmp_path, etcd, monkeypatch) as found:
+@pytest.fixture
+def two(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    with cluster(tmp_path, etcd, monkeypatch) as found:
         found.start("a")
         found.start("b")
         yield found
@@ -122,7 +119,7 @@ def test_a_node_whose_supervisor_hangs_gets_no_work_and_counts_as_lost(
 ) -> None:
     held: list[Any] = []
     real = supervisor._RECEIVE[Probe]
-    with cluster("broker", tmp_path, etcd, monkeypatch) as found:
+    with cluster(tmp_path, etcd, monkeypatch) as found:
         a = found.start("a", JOBX_BRIDGE_DEAF_S="1")
         with found.live("b", bridge__deaf_s=1.0) as b:
             until_both_work(found)
@@ -154,7 +151,7 @@ def test_a_node_of_another_cluster_is_refused_by_name(two: Cluster) -> None:
 def test_a_front_end_has_all_handlers_run_elsewhere(
     tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with cluster("broker", tmp_path, etcd, monkeypatch) as found:
+    with cluster(tmp_path, etcd, monkeypatch) as found:
         found.start("b")
         front = found.start("a", JOBX_NODE_FRONT_END="true")
         eventually(lambda: front.ask("GET", "/health/ready", None, 60.0, {}).status == 200, 60.0)

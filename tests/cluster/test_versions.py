@@ -73,7 +73,7 @@ def test_nodes_of_two_versions_work_together_and_adopt_only_logs_that_they_know(
 ) -> None:
     later = later_version(tmp_path / "later", CHANGES)
     gates = tmp_path / "gate-a", tmp_path / "gate-b"
-    with cluster("broker", tmp_path, etcd, monkeypatch) as nodes:
+    with cluster(tmp_path, etcd, monkeypatch) as nodes:
         a, b = nodes.start("a"), nodes.start("b", **later)
         for node in (a, b):
             until_both_work(nodes, node)
@@ -101,7 +101,7 @@ def test_nodes_that_do_not_know_each_others_datagrams_say_so_and_adopt_neverthel
 ) -> None:
     later = later_version(tmp_path / "later", APART)
     gate = tmp_path / "gate"
-    with cluster("broker", tmp_path, etcd, monkeypatch) as nodes:
+    with cluster(tmp_path, etcd, monkeypatch) as nodes:
         a, b = nodes.start("a"), nodes.start("b", **later, JOBX_NODE_DRAIN_S="0.1")
         for name, node in (("a", a), ("b", b)):
             answer = node.post("fan", {"n": 20, "ms": 1})

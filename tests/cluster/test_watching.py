@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 @pytest.fixture(scope="module")
 def two(etcd: Etcd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("two")
-    with pytest.MonkeyPatch.context() as patch, cluster("broker", folder, etcd, patch) as found:
+    with pytest.MonkeyPatch.context() as patch, cluster(folder, etcd, patch) as found:
         found.start("a")
         found.start("b")
         eventually(lambda: "the link to a in w is up" in found.log("b"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tests.chaos.cluster import plan
 from tests.chaos.cluster.running import ClusterSoak
 from tests.chaos.soak import command
+from tests.support import nsq
 
 
 def main(words: list[str]) -> int:
@@ -18,7 +18,7 @@ def main(words: list[str]) -> int:
         *("python -m tests.chaos.cluster", __doc__), minutes=10.0, rate=8.0, clients=16, pause_s=8.0
     )
     parser.add_argument("--members", type=int, default=3, help="servers of etcd")
-    parser.add_argument("--nsq", default="nsqd" if shutil.which("nsqd") else "broker")
+    parser.add_argument("--nsq", default=nsq.best())
     options = parser.parse_args(words)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="jobx-cluster-"))
     folder.mkdir(parents=True, exist_ok=True)
