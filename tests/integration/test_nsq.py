@@ -6,7 +6,8 @@ import asyncio
 import signal
 from pathlib import Path
 
-from jobx.actors.bridge.nsq.clients import UNSENT_BYTES, Publisher
+from jobx.actors.bridge.nsq.clients import UNSENT_BYTES, Publisher, Subscriber
+from jobx.actors.bridge.nsq.transport import SLOW_HEARTBEAT_S
 from tests.support import nsq
 from tests.support.nsq_ends import PLAIN, TOPIC, ends, kind, nsqd, server_of
 from tests.support.waiting import eventually_soon
@@ -24,6 +25,22 @@ def test_messages_flow_again_when_nsqd_is_back(nsqd: nsq.Nsqd) -> None:
             nsqd.start()
             await both.pass_on(b"after")
             assert sorted(both.opened) == ["publisher", "subscriber"]
+
+    asyncio.run(test())
+
+
+def test_messages_come_on_a_connection_that_nsqd_seldom_beats_on(nsqd: nsq.Nsqd) -> None:
+    async def test() -> None:
+        got: list[bytes] = []
+        async with ends(server_of(nsqd)) as both:
+            both.subscriber.close()
+            seldom = Subscriber(
+                server_of(nsqd), PLAIN, TOPIC, got.append, heartbeat_s=SLOW_HEARTBEAT_S
+            )
+            await eventually_soon(lambda: both.publisher.publish(TOPIC, b"one") or b"one" in got)
+            assert seldom._connection is not None
+            assert seldom._connection.heartbeat_interval == SLOW_HEARTBEAT_S * 1000
+            seldom.close()
 
     asyncio.run(test())
 

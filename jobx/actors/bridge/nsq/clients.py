@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from nsq import protocol
 
-from jobx.actors.bridge.nsq.connection import Access, Connection
+from jobx.actors.bridge.nsq.connection import HEARTBEAT_S, Access, Connection
 from jobx.actors.bridge.nsq.dials import FIRST_S, MOST_S, Dials
 from jobx.actors.bridge.transport import EPHEMERAL, is_ephemeral
 from jobx.system.backoff import doubled, luck, spread
@@ -71,6 +71,7 @@ class _Client:
         opened: Called when a connection can be used.
         losses: Of all clients of the node; None: this one has its own.
         dials: Say when a connection is opened; None: at once.
+        heartbeat_s: See ``Connection``.
 
     Attributes:
         is_ready: The connection can be used.
@@ -84,9 +85,11 @@ class _Client:
         *,
         losses: Losses | None,
         dials: Dials | None = None,
+        heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
         self.is_ready = False
         self._dials = dials
+        self._heartbeat_s = heartbeat_s
         self._losses = losses or Losses()
         self._opened = opened
         self._server = server
@@ -125,6 +128,7 @@ class _Client:
             on_message=self._take,
             on_answer=self._answered,
             on_closed=self._closed,
+            heartbeat_s=self._heartbeat_s,
         )
         self._connection.connect()
 
@@ -183,10 +187,13 @@ class Subscriber(_Client):
         *,
         losses: Losses | None = None,
         dials: Dials | None = None,
+        heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
         self._topic = topic
         self._receive = receive
-        super().__init__(server, access, opened, losses=losses, dials=dials)
+        super().__init__(
+            server, access, opened, losses=losses, dials=dials, heartbeat_s=heartbeat_s
+        )
 
     def _ready(self, connection: Connection) -> None:
         connection.send(protocol.subscribe(self._topic, channel_of(self._topic)))

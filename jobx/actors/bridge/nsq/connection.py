@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import struct
 from collections.abc import Callable
@@ -21,8 +22,15 @@ from nsq.conn import CONNECTED, CONNECTING, DISCONNECTED, AsyncConn
 HANDSHAKE_S: Final = 3.0
 #: nsqd speaks at least so often; whole seconds, by the protocol.
 HEARTBEAT_S: Final = 1
-#: A server that says nothing for so long is gone.
-SILENCE_S: Final = 3.0
+#: A server that says nothing for so many of them is gone.
+SILENT_BEATS: Final = 3
+#: When the kernel asks a host that says nothing whether it is there: after 5 s, and 3 times.
+_KEEP_ALIVE: Final = {
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 5,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 1,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 3,
+}
 #: Longest frame: nsqd's largest message, with room for its head.
 _MAX_FRAME_BYTES: Final = 8 << 20
 _LENGTH: Final = struct.Struct(">l")
@@ -54,6 +62,7 @@ class Connection(AsyncConn, asyncio.Protocol):
         on_message: Called with each message; it answers them.
         on_answer: Called with each answer to a command.
         on_closed: Called once, with the reason.
+        heartbeat_s: How often nsqd speaks at least.
     """
 
     def __init__(
@@ -66,11 +75,12 @@ class Connection(AsyncConn, asyncio.Protocol):
         on_message: Callable[[Any], None],
         on_answer: Callable[[], None],
         on_closed: Callable[[Connection, str], None],
+        heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
         super().__init__(
             host,
             port,
-            heartbeat_interval=HEARTBEAT_S,
+            heartbeat_interval=heartbeat_s,
             requeue_delay=0,
             tls_v1=access.tls is not None,
             auth_secret=access.secret or None,
@@ -86,6 +96,7 @@ class Connection(AsyncConn, asyncio.Protocol):
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._heard_at = 0.0
+        self._heartbeat_s = heartbeat_s
         self._watch: asyncio.Handle = self._loop.call_later(HANDSHAKE_S, self._handshake_late)
         self.on(event.CONNECT, self._on_connect)
         self.on(event.DATA, self._on_data)
@@ -138,6 +149,8 @@ class Connection(AsyncConn, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = transport  # type: ignore[assignment]  # a stream socket's can write
+        for (level, option), value in _KEEP_ALIVE.items():
+            transport.get_extra_info("socket").setsockopt(level, option, value)
 
     def data_received(self, data: bytes) -> None:
         """Take frames, whole or in parts."""
@@ -201,14 +214,15 @@ class Connection(AsyncConn, asyncio.Protocol):
     def _ready(self, **_: object) -> None:
         self._heard_at = self._loop.time()
         self._watch.cancel()
-        self._watch = self._loop.call_later(HEARTBEAT_S, self._look)
+        self._watch = self._loop.call_later(self._heartbeat_s, self._look)
         self._on_ready(self)
 
     def _look(self) -> None:
-        if self._loop.time() - self._heard_at > SILENCE_S:
-            self.close(f"it said nothing for {SILENCE_S:g} s")
+        silent_s = SILENT_BEATS * self._heartbeat_s
+        if self._loop.time() - self._heard_at > silent_s:
+            self.close(f"it said nothing for {silent_s} s")
         else:
-            self._watch = self._loop.call_later(HEARTBEAT_S, self._look)
+            self._watch = self._loop.call_later(self._heartbeat_s, self._look)
 
     def _handshake_late(self) -> None:
         self.close(f"the handshake took longer than {HANDSHAKE_S:g} s")

@@ -15,13 +15,17 @@ from typing import Final
 
 from jobx.actors.bridge.nsq.clearing import Clearing
 from jobx.actors.bridge.nsq.clients import Losses, Publisher, Server, Subscriber
-from jobx.actors.bridge.nsq.connection import Access
+from jobx.actors.bridge.nsq.connection import HEARTBEAT_S, Access
 from jobx.actors.bridge.nsq.dials import Dials
 from jobx.actors.bridge.transport import EPHEMERAL, Lane, Receive, topic_of
 from jobx.errors import ConfigError
 
 #: How long the end waits for what was sent last.
 FINISH_S: Final = 1.0
+#: So many connections show each second that nsqd is there. It is no other one for the rest …
+WATCHED: Final = 50
+#: … which hear of it so often, since each time costs both sides something.
+SLOW_HEARTBEAT_S: Final = 15
 _LOG: Final = logging.getLogger(__name__)
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]\s/]+):(?P<port>[0-9]{1,5})")
 
@@ -108,7 +112,11 @@ class NsqTransport:
                 partial(self._way_is_open, workflow),
                 losses=self._losses,
                 dials=self._dials,
+                heartbeat_s=self._heartbeat_s(),
             )
+
+    def _heartbeat_s(self) -> int:
+        return HEARTBEAT_S if len(self._subscribers) < WATCHED else SLOW_HEARTBEAT_S
 
     def _hear_earlier(self) -> None:
         """Take in what peers of earlier versions send, while there are some."""

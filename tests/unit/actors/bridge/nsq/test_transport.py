@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from jobx.actors.bridge.nsq.clients import Losses, Server
-from jobx.actors.bridge.nsq.connection import Access, Connection
-from jobx.actors.bridge.nsq.transport import NsqTransport
+from jobx.actors.bridge.nsq.connection import HEARTBEAT_S, Access, Connection
+from jobx.actors.bridge.nsq.transport import SLOW_HEARTBEAT_S, WATCHED, NsqTransport
 from jobx.actors.bridge.transport import Lane
 from tests.support.ports import free_port
 from tests.support.waiting import eventually_soon
@@ -79,6 +79,18 @@ def test_the_loss_of_the_own_server_is_not_forgotten_with_a_peer_there(
         await eventually_soon(lambda: transport._losses._lost)
         transport.reach({})
         assert transport._losses._lost == {own}
+        transport.close()
+
+    asyncio.run(test())
+
+
+def test_nsqd_is_heard_often_on_the_first_of_many_connections() -> None:
+    async def test() -> None:
+        transport = NsqTransport("a", "p", Server("127.0.0.1", free_port()), Access())
+        for number in range(WATCHED + 10):
+            transport.listen(f"w{number}", lambda *_: None)
+        beats = [client._heartbeat_s for client in transport._subscribers.values()]
+        assert beats == [HEARTBEAT_S] * WATCHED + [SLOW_HEARTBEAT_S] * 10
         transport.close()
 
     asyncio.run(test())
