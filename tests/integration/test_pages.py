@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+#: It turns the direction of what follows, and is longer than any line.
+HOSTILE += "\u202e\u2067" + "W" * 10_000
 HANDLERS = {
     "fan": """
 def handler(n):
@@ -129,6 +131,14 @@ WIDTH = "() => document.documentElement.scrollWidth"
 SCROLLED = """() => [...document.querySelectorAll('.scroll')]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)"""
 
+#: Which cells do not have the name of their column, which a narrow screen shows in front of them.
+UNNAMED = """() => [...document.querySelectorAll('table.list:not(.requests *)')].flatMap(table => {
+  const names = [...table.tHead.rows[0].cells].map(head => head.textContent);
+  return [...table.tBodies[0].rows].flatMap(row => [...row.cells])
+    .filter(cell => (cell.dataset.label ?? '') !== names[cell.cellIndex])
+    .map(cell => cell.outerHTML.slice(0, 120));
+})"""
+
 
 #: Pages that are looked at in the dark.
 DARK = ("", "node", "job/w/gated")
@@ -150,6 +160,7 @@ def test_every_page_is_accessible_and_can_be_seen_and_hit(site: Site) -> None:
             if page.evaluate(WIDTH) > width:
                 wrong[place, f"wider than {width}"] = str(page.evaluate(WIDTH))
         wrong |= {(place, f"{one} scrolls sideways"): "" for one in page.evaluate(SCROLLED)}
+        wrong |= {(place, "has no name"): one for one in page.evaluate(UNNAMED)}
         page.context.close()
     assert wrong == {}
 
@@ -166,7 +177,10 @@ def test_hostile_text_does_nothing(site: Site) -> None:
     failed = f"request/w/{site.requests['failed']}"
     for place in ("", failed, f"{failed}/tree", f"{failed}/invocation/m401", "handler/w/each"):
         page = site.open(place)
-        assert "onerror=" in page.locator("main").inner_text(), place
+        text = page.locator("main").inner_text()
+        assert "onerror=" in text, place
+        assert not {"\u202e", "\u2067"} & set(text), place
+        assert page.evaluate(WIDTH) <= 1280, place
         assert page.title() != "taken", place
         assert page.locator("main img, main script").count() == 0, place
         page.context.close()

@@ -7,9 +7,23 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobx import amounts
+from jobx import amounts, printable
 
 NOTHING: Final = "-"
+
+
+class Given(str):
+    """Text that a form sends back, or that people copy: it is shown as it was given."""
+
+    __slots__ = ()
+
+
+def text(value: Any) -> Any:
+    """Return what a page shows of a value: of foreign text what cannot be seen is escaped.
+
+    Else characters that turn the direction of text make it look like other text, also in sources.
+    """
+    return printable.lines(value) if type(value) is str else value
 
 
 def instant(at: float | None) -> str:

@@ -54,6 +54,7 @@ def _templates() -> Environment:
         loader=PackageLoader("jobx.http.pages"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        finalize=shown.text,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -64,6 +65,7 @@ def _templates() -> Environment:
         "number": shown.number,
         "size": shown.size,
         "as_json": shown.as_json,
+        "given": shown.Given,
     }
     environment.globals |= {
         "query": lambda *given, **changed: urllib.parse.urlencode(shown.query(*given, **changed)),

@@ -25,6 +25,12 @@ function instant(at) {
 
 const CELLS = 10;
 
+/** Return foreign text as the pages show it: with escapes for what cannot be seen. */
+function visible(text) {
+  const hidden = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+  return text.replace(hidden, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** Return the texts of an invocation, cell by cell. */
 function texts(one) {
   const waits = one.queued_at !== null && one.started_at !== null;
@@ -32,7 +38,7 @@ function texts(one) {
     one.state, one.invocation_id, one.kind, one.step_name, String(one.attempt), instant(one.started_at),
     duration(waits ? one.started_at - one.queued_at : null), duration(one.duration_s),
     one.executor ? (one.node_id ? `${one.node_id}/` : "") + one.executor : "-",
-    one.failure ? `${one.failure.type}: ${one.failure.message}`.slice(0, 160) : "",
+    one.failure ? visible(`${one.failure.type}: ${one.failure.message}`.slice(0, 160)) : "",
   ];
 }
 
@@ -103,8 +109,9 @@ function scroller() {
   }
 
   function begin() {
-    height = body.rows[0].getBoundingClientRect().height;
     box.classList.add("long");
+    body.parentNode.classList.remove("list"); // on a narrow screen a row is one line, too
+    height = body.rows[0].getBoundingClientRect().height;
     body.replaceChildren(above, below);
     document.getElementById("pages").hidden = true;
   }

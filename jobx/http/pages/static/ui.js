@@ -14,23 +14,10 @@ export function read(address, method = "GET", body = null) {
     asked.open(method, address);
     asked.responseType = "document";
     asked.timeout = LONGEST_MS;
-    asked.onload = () => (asked.response && asked.status < 500 ? done(label(asked.response)) : fail(new Error("no page")));
+    asked.onload = () => (asked.response && asked.status < 500 ? done(asked.response) : fail(new Error("no page")));
     asked.onerror = asked.ontimeout = () => fail(new Error("no answer"));
     asked.send(body);
   });
-}
-
-/** Give cells the names of their columns: on a narrow screen each row is shown as a list of them. */
-function label(page) {
-  for (const table of page.querySelectorAll("table.list")) {
-    if (table.closest("[data-next]")?.dataset.next) continue; // its rows come and go
-    const names = [...(table.tHead?.rows[0]?.cells ?? [])].map((head) => head.textContent);
-    for (const row of table.tBodies[0]?.rows ?? []) {
-      [...row.cells].forEach((cell, at) => { if (names[at]) cell.dataset.label = names[at]; });
-    }
-    table.classList.add("labelled");
-  }
-  return page;
 }
 
 /** Put a part of another document in the place of the part with its id, unless they are equal. */
@@ -133,6 +120,5 @@ function keepLive(button) {
   again();
 }
 
-label(document);
 const button = document.getElementById("live");
 if (button && document.querySelector("[data-live]")) keepLive(button);
