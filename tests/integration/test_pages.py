@@ -160,7 +160,7 @@ def test_every_page_is_accessible_and_can_be_seen_and_hit(site: Site) -> None:
             if page.evaluate(WIDTH) > width:
                 wrong[place, f"wider than {width}"] = str(page.evaluate(WIDTH))
         wrong |= {(place, f"{one} scrolls sideways"): "" for one in page.evaluate(SCROLLED)}
-        wrong |= {(place, "has no name"): one for one in page.evaluate(UNNAMED)}
+        wrong |= {(place, one): "has no name" for one in page.evaluate(UNNAMED)}
         page.context.close()
     assert wrong == {}
 
