@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -25,6 +26,10 @@ from tests.support.served import Served
 USAGE, NOT_FOUND, TAKEN, INVALID = (
     *(meanings.USAGE, meanings.NOT_FOUND, meanings.TAKEN, meanings.INVALID),
 )
+UNAVAILABLE: Final = meanings.UNAVAILABLE
+#: What a command ends with that was called wrongly, or that needs a node.
+WRONG: Final = (USAGE, NOT_FOUND, TAKEN, INVALID, UNAVAILABLE)
+GOOD: Final = {"workflow": "w", "request_id": "0" * 26, "request_ids": "0" * 26}
 SPEC: Final = "def handler(number):\n    yield Return()\n    yield 'twice', 2 * number\n"
 
 #: The words of a command, its exit code, and what its answer names.
@@ -92,6 +97,9 @@ COMMANDS: Final[list[tuple[list[str], int, list[str]]]] = [
     (["request", "cleanup", "w", "0" * 26], NOT_FOUND, ["w/000"]),
     (["invocation", "get", "w", "0" * 26, "m0"], NOT_FOUND, ["w/000"]),
     (["fs", "ls", "w"], INVALID, ["files.url", "without"]),
+    (["workflow", "delete", "\udcff"], INVALID, ["NAME", r"\udcff", "UTF-8"]),
+    (["request", "list", "w", "--job", "\udcff"], INVALID, ["job", "UTF-8"]),
+    (["notify", "listen", "--port", "70000"], USAGE, ["--port", "70000"]),
     (["completion", "csh"], USAGE, ["'csh'", "'bash'"]),
     (["cluster", "status"], INVALID, ["store.url"]),
     (["workflow", "list", "--config", "nothing.toml"], INVALID, ["nothing.toml", "No such file"]),
@@ -253,6 +261,39 @@ def test_a_wrong_command_is_told_what_where_and_what_to_do(
     assert ran.exit_code == code
     assert all(line.startswith("jobx: ") for line in ran.stderr.splitlines())
     assert ran.stdout == ""
+
+
+#: Words that nobody means, in the place of each argument in turn: the others name things.
+ODD: Final = ("\udcff\udcfe", "a\nb", str(10**20), "x" * 5000)
+#: These run until they are stopped.
+ENDLESS: Final = {"serve", "node", "web", "top", "listen", "watch"}
+
+
+def test_no_word_in_any_place_of_any_command_is_a_fault_of_jobx(tmp_path: Path) -> None:
+    define(tmp_path, {"m": ANSWER, "r": SUM}, {"m": ("m", "r")})
+    said = {}
+    for words, arguments in _commands(main, []):
+        for place in range(len(arguments)):
+            for odd in ODD:
+                given = [*arguments[:place], odd, *arguments[place + 1 :]]
+                ran = _run(tmp_path, *words, "--", *given)
+                if ran.exit_code in (0, *WRONG) and "Traceback" not in ran.stderr:
+                    continue
+                said[*words, place, odd[:9]] = ran.exit_code, ran.stderr
+    assert said == {}
+
+
+def _commands(command: click.Command, words: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield each command below one that takes no path, with its arguments."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in sorted({*command.list_commands(context)} - ENDLESS):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _commands(below, [*words, name])
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    if not any(isinstance(one.type, click.Path) for one in arguments):
+        yield words, [GOOD.get(one.name or "", "m") for one in arguments]
 
 
 @pytest.mark.parametrize(("words", "code"), [(one[0], one[1]) for one in COMMANDS[::9]])

@@ -62,7 +62,7 @@ def ls(call: Call, workflow: str, path: str) -> None:
 
 @command(fs, "get", example="fs get thumbnails out/cat.png cat.png")
 @takes("workflow", "path")
-@click.argument("target", default=_STDIO)
+@click.argument("target", default=_STDIO, type=click.Path())
 def get(call: Call, workflow: str, path: str, target: str) -> None:
     """Copy a file to the local file TARGET, or to stdout."""
     with _files(call, workflow) as files, files.open(path, "rb") as source:
@@ -74,7 +74,9 @@ def get(call: Call, workflow: str, path: str, target: str) -> None:
 
 
 @command(fs, "put", example="fs put thumbnails cat.png in/cat.png")
-@takes("workflow", "source", "path")
+@click.argument("workflow")
+@click.argument("source", type=click.Path())
+@click.argument("path")
 def put(call: Call, workflow: str, source: str, path: str) -> None:
     """Copy the local file SOURCE (- is stdin) to PATH. An existing file is replaced."""
     with call.entities() as entities:

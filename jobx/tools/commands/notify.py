@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import time
@@ -16,6 +17,7 @@ import click
 
 from jobx import amounts
 from jobx.actors.egress import signing
+from jobx.errors import InUse, InvalidInput, quote
 from jobx.questions import ListNotifications
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -60,7 +62,7 @@ def listen(call: Call, host: str, port: int, key: str | None) -> None:
 
     keys = key or call.settings.notify.http_key
     signing.parsed(keys)
-    server = Listener(host, port, keys, say)
+    server = _listener(host, port, keys, say)
     if not call.as_json:
         render.say(f"listening on http://{host}:{server.server_port}/")
     with server:
@@ -68,6 +70,23 @@ def listen(call: Call, host: str, port: int, key: str | None) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             return
+
+
+def _listener(host: str, port: int, key: str, say: Callable[[Arrival], None]) -> Listener:
+    """Listen.
+
+    Raises:
+        InUse: Another process listens there.
+        InvalidInput: It is no address of this machine, or this user may not listen there.
+    """
+    try:
+        return Listener(host, port, key, say)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InUse("address", f"{host}:{port}", "another process") from error
+        raise InvalidInput("address", f"{host}:{port}", error.strerror or str(error)) from error
+    except (TypeError, UnicodeError) as error:  # no IDNA name
+        raise InvalidInput("--host", quote(host), "is no name of a host") from error
 
 
 @command(notify, "list", example="notify list")

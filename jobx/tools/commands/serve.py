@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from jobx.tools.serving.children import Child
 from jobx.tools.serving.listening import dial, listen_for, url_of
 from jobx.tools.serving.programs import node_child, web_child
 from jobx.tools.serving.watchdog import Heartbeat, Stillness
-from jobx.tools.shared import render
+from jobx.tools.shared import render, streams
 from jobx.tools.shared.command import Call, command
 
 #: Time limit for the first answer of the node, and then of the web workers.
@@ -129,9 +128,11 @@ class Serving:
             line = render.to_json(answer, indent=None)
         else:
             line = f"serving {url} (data {data_dir}, {amounts.count(executors, 'executor')})"
-        with suppress(OSError):  # whoever started it may not listen
+        try:
             render.say(line)
             sys.stdout.flush()
+        except OSError:  # whoever started it does not listen, which is no fault at the end either
+            streams.leave()
         systemd.notify(os.environ, "READY=1")
 
     def _until(self, child: Child, answers: Callable[[], bool]) -> None:

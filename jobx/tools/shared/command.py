@@ -15,7 +15,7 @@ import click
 
 from jobx import config_loading, model, mr_variables
 from jobx.config import Settings
-from jobx.errors import InvalidInput, JobxError, NodeUnreachable, NotFound
+from jobx.errors import InvalidInput, JobxError, NodeUnreachable, NotFound, quote
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.kv.data_folder import check_usable
 from jobx.kv.entities.entities import Entities
@@ -204,12 +204,30 @@ def _settled(body: Body, flags: Mapping[str, str]) -> Body:
     ) -> int | None:
         del debug  # the entry point reads it, because errors may come before this
         given = {dotted: words.pop(word) for word, dotted in flags.items()}
+        _check_text(words)
         given["node.data_dir"] = data
         settings = config_loading.load(config_file, os.environ, given)
         shared = Call(settings, as_json, config_file, given)
         return body(shared, **_with_whole_ids(shared, words))
 
     return call
+
+
+def _check_text(words: Mapping[str, Any]) -> None:
+    """Check that the words of a command are text; those of paths may have other bytes.
+
+    Raises:
+        InvalidInput: One is not.
+    """
+    for param in click.get_current_context().command.params:
+        if isinstance(param.type, click.types.StringParamType):
+            given = words.get(param.name or "")
+            for word in given if isinstance(given, tuple) else (given or "",):
+                try:
+                    word.encode()
+                except UnicodeEncodeError as error:
+                    where = param.human_readable_name
+                    raise InvalidInput(where, quote(word), "must be text in UTF-8") from error
 
 
 def _with_whole_ids(call: Call, words: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import threading
 import msgspec
 import pytest
 
+from jobx.errors import InUse, InvalidInput
 from jobx.tools.commands import notify
 from jobx.tools.commands.notify import Arrival, Listener, _decoded
 from jobx.views import ChannelView, NotificationPage, NotificationView, SendingView
@@ -47,6 +48,18 @@ def test_a_log_record_is_printed_and_another_form_does_no_harm(body: bytes, line
 def test_a_record_shows_when_it_was_made() -> None:
     body = {"name": "n", "levelname": "INFO", "msg": "m", "created": "0"}
     assert Arrival({}, body, is_repeat=False).line().startswith(("1970-01-01", "1969-12-31"))
+
+
+def test_a_listener_on_an_address_in_use_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        host, port = taken.getsockname()
+        with pytest.raises(InUse, match=f"{host}:{port}"):
+            notify._listener(host, port, "", lambda _: None)
+
+
+def test_a_listener_on_a_host_that_is_none_says_so() -> None:
+    with pytest.raises(InvalidInput, match="host"):
+        notify._listener("é" * 80, 0, "", lambda _: None)
 
 
 def _post(port: int, length: str, body: bytes) -> str:
