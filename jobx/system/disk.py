@@ -87,6 +87,9 @@ def create_folder(path: Path) -> None:
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        what = "leads to no folder" if path.is_symlink() else "is no folder"
+        raise StoreRefused(str(path), f"it {what}; name one") from error
     except OSError as error:
         raise translate(error, path) from error
 
@@ -110,7 +113,9 @@ def own_folder(path: Path) -> None:
 
 
 def _is_everybodys(path: Path) -> bool:
-    names = {tempfile.gettempdir(), *_EVERYBODYS}
+    names = set(_EVERYBODYS)
+    with suppress(FileNotFoundError):  # there is none that takes a file
+        names |= {tempfile.gettempdir()} - {os.getcwd()}  # which stands in for one that does not
     return any(os.path.exists(name) and path.samefile(name) for name in names)
 
 

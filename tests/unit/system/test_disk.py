@@ -119,3 +119,26 @@ def test_a_body_is_written_in_pieces_of_which_none_is_large(
 
 def test_an_empty_body_has_no_pieces() -> None:
     assert list(disk.pieces(b"")) == []
+
+
+def test_what_is_no_folder_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, told in (("file", "is no folder"), ("link", "no folder"), ("loop", "no folder")):
+        with pytest.raises(StoreRefused, match=told):
+            own_folder(tmp_path / name)
+
+
+@pytest.mark.parametrize("found", ["the current folder", "none"])
+def test_a_folder_is_taken_though_no_folder_for_temporary_files_takes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    def search() -> str:
+        if found == "none":
+            raise FileNotFoundError
+        return os.getcwd()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(disk.tempfile, "gettempdir", search)
+    own_folder(tmp_path)
