@@ -70,6 +70,7 @@ class WebWorker(gasgi.ASGIWorker):
 
     head_s = 10.0
     stall_s = 60.0
+    _has_queues = False
 
     def _setup_event_loop(self) -> None:
         super()._setup_event_loop()
@@ -78,6 +79,18 @@ class WebWorker(gasgi.ASGIWorker):
         self._last_word = -math.inf
         gasgi.ASGIProtocol = Connection  # its server takes no other class, but goes by this name
         self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def notify(self) -> None:
+        """Say that it is alive; the first time, have as many clients wait as are configured.
+
+        asyncio has just shortened the queues of its listeners to 100. A client that finds one full
+        tries again after a second; on a Unix socket it is refused.
+        """
+        if self.servers and not self._has_queues:
+            self._has_queues = True
+            for listener in self.sockets:
+                listener.sock.listen(self.cfg.backlog)
+        super().notify()
 
     def make_room(self) -> bool:
         """Return whether one more connection may be open, when a silent one is closed for it."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -10,12 +14,14 @@ from unittest.mock import Mock
 import pytest
 from gunicorn.config import Config
 
-from jobx.http.web_worker import Connection
+from jobx.http.web_worker import Connection, WebWorker
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %s\r\n\r\n"
 #: As many bytes of a body, each in a chunk of its own.
 COUNT = 1_000
 END = b"0\r\n\r\n"
+#: Clients that come at once: more than asyncio lets wait by itself.
+QUEUE = 200
 
 
 class Application:
@@ -114,3 +120,39 @@ def test_coding_that_nobody_undoes_is_refused(coding: bytes) -> None:
         return transport.sent
 
     assert asyncio.run(sent()).startswith(b"HTTP/1.1 501 ")
+
+
+class Listening(WebWorker):
+    """A web worker that counts, once it serves, how many clients may wait in its queue."""
+
+    taken = 0
+
+    def notify(self) -> None:
+        super().notify()
+        address = self.sockets[0].sock.getsockname()
+        with contextlib.ExitStack() as waiting, contextlib.suppress(BlockingIOError):
+            while self.taken < QUEUE:  # nobody takes them up meanwhile
+                client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(address)
+                self.taken += 1
+        raise asyncio.CancelledError  # it is to stop
+
+
+def test_as_many_clients_wait_as_are_configured(tmp_path: Path) -> None:
+    async def taken() -> int:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen(QUEUE)
+            configured = Config()
+            configured.set("asgi_lifespan", "off")
+            worker = Listening(
+                1, os.getppid(), [Mock(sock=listener)], Mock(), 60, configured, Mock()
+            )
+            worker.loop = asyncio.get_running_loop()
+            await worker._serve()
+            worker.tmp.close()
+            return worker.taken
+
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    assert asyncio.run(asyncio.wait_for(taken(), 60)) >= min(QUEUE, most)
