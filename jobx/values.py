@@ -196,7 +196,8 @@ def unpack_foreign(body: bytes | bytearray | memoryview) -> Any:
         raise InvalidInput("packed value", f"{len(body)} bytes", TOO_DEEP) from error
     except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException) as error:
         # An unhashable map key is a TypeError, a bad decimal or timestamp an ArithmeticError.
-        raise InvalidInput("packed value", f"{len(body)} bytes", str(error)) from error
+        reason = str(error) or "is not msgpack"  # which is all that msgpack means by nothing
+        raise InvalidInput("packed value", f"{len(body)} bytes", reason) from error
 
 
 def unpacker(max_bytes: int = 1 << 31, *, is_foreign: bool = False) -> Any:

@@ -15,8 +15,14 @@ class Map:
             raise ValueError("a step is named by text that is not empty")
         self.step = step
 
+    def __repr__(self) -> str:
+        return f"Map({self.step!r})"
+
 
 class Return:
     """A mapper's first yield: each pair that follows is part of its result."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Return()"

@@ -122,6 +122,13 @@ def test_a_map_that_has_a_key_twice_is_refused_where_it_comes_from_outside() -> 
         values.unpack_foreign(b"\x82\x01\x01\xc3\x02")
 
 
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x91\xc1", b"\x91", b"\xd9\x01\xff", b"\x01\x02"])
+def test_bytes_that_are_not_msgpack_are_refused_with_a_reason(body: bytes) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        values.unpack_foreign(body)
+    assert not str(refused.value).startswith("packed value:  (got")
+
+
 def test_deeper_than_can_be_unpacked_is_not_packed() -> None:
     packed = 0
     nested: Any = 1

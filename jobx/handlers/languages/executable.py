@@ -97,7 +97,7 @@ def command(source_code: str) -> list[str]:
     """
     first = source_code.partition("\n")[0].strip()
     words = first.removeprefix("#!").split(maxsplit=1)
-    if not first.startswith("#!") or not words or not words[0].startswith("/"):
+    if not first.startswith("#!") or not words or not words[0].startswith("/") or "\0" in first:
         reason = "must be #! and the absolute path of the program that runs the handler"
         raise InvalidInput("handler source, line 1", repr(first[:80]), reason)
     return words

@@ -90,6 +90,8 @@ FAILED = [
     ("python", "yield Return()\nyield Return()\nyield 1, 1", "pair", "a marker comes once"),
     ("python", "yield 1, 1", "protocol", "MrConfigureToReturn() first"),
     ("python", "yield MrConfigureToReturn\nyield 1, 1", "protocol", "uncalled"),
+    ("python", "yield [Map('next')]\nyield 1, 1", "protocol", "[Map('next')]"),
+    ("python", "yield [Return()]\nyield 1, 1", "protocol", "[Return()]"),
     ("python", "yield Return()\nyield 'ab'", "pair", "pair 0 is not a key and a value: 'ab'"),
     ("python", "yield Return()\nyield 1, 2, 3", "pair", "pair 0 is not a key and a value"),
     ("python", "yield Return()\nyield {1: 2}", "pair", "pair 0 is not a key and a value"),
