@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from jobx.handlers.failures import GuestFailed
+from jobx.handlers.failures import GuestFailed, Misuse
 from jobx.system import kernel, processes
 from jobx.system.errors import translate
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _OF_PROGRAM: Final = frozenset(
     {
         *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP),
-        *(errno.ENAMETOOLONG, errno.E2BIG, errno.EINVAL),
+        *(errno.ENAMETOOLONG, errno.EINVAL),
     }
 )
 
@@ -81,6 +81,7 @@ class Guests:
 
         Raises:
             GuestFailed: Its program cannot be started (kind ``capability``).
+            Misuse: It is given more arguments and variables than the machine passes on.
             StoreUnavailable, StoreRefused: The machine lacks resources for a start.
         """
         try:
@@ -91,6 +92,9 @@ class Guests:
                 **options,
             )
         except (OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno == errno.E2BIG:
+                reason = "is given more arguments and variables (session) than are passed on"
+                raise Misuse("protocol", f"{argv[0]} {reason}: {error.strerror}") from error
             if isinstance(error, OSError) and error.errno not in _OF_PROGRAM:
                 raise translate(error, argv[0]) from error
             reason = f"{argv[0]} cannot be started on this node: {error}"

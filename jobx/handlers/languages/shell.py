@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Final
 
@@ -29,6 +30,8 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:[eE][-+]?\d+)?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAP: Final = "map "
 _SESSION: Final = "S_SET"
+#: Linux passes no longer variable to a program (MAX_ARG_STRLEN); its name and a zero byte count.
+_VARIABLE_BYTES: Final = 32 * mmap.PAGESIZE
 
 
 class Shell(Executable):
@@ -61,22 +64,38 @@ def _line(key: Value, value: Value) -> bytes:
 
 
 def _cell(value: Value) -> str:
-    text = value if isinstance(value, str) else lines.dump(value).decode().rstrip("\n")
-    return _TO_ESCAPE.sub(lambda found: _ESCAPED[found[0]], text)
+    return _TO_ESCAPE.sub(lambda found: _ESCAPED[found[0]], _shown(value))
+
+
+def _shown(value: Value) -> str:
+    return value if isinstance(value, str) else lines.dump(value).decode().rstrip("\n")
+
+
+def _variables(session: Mapping[str, Value]) -> dict[str, str]:
+    """Return the variables of a session: what its mapper S_SET under names that one may have.
+
+    Raises:
+        Misuse: A value cannot be one.
+    """
+    found = {f"S_{key}": _shown(session[key]) for key in session if _VARIABLE.fullmatch(key)}
+    for name, text in found.items():
+        if "\0" in text or len(f"{name}={text}".encode()) >= _VARIABLE_BYTES:
+            reason = f"has a zero byte, or more than {_VARIABLE_BYTES >> 10} KiB: {shorten(text)}"
+            raise Misuse("protocol", f"the session cannot be passed on: {name} {reason}")
+    return found
 
 
 def _environment(scope: Scope) -> dict[str, str]:
-    """Return the executor's environment with the call's context and what the mapper S_SET."""
+    """Return the executor's environment with the call's context and what the mapper S_SET.
+
+    Raises:
+        Misuse: What it S_SET cannot be a variable.
+    """
     invocation = scope.at_work()
     request = invocation.request
-    session = {
-        f"S_{key}": value if isinstance(value, str) else lines.dump(value).decode().rstrip("\n")
-        for key, value in invocation.session.items()
-        if _VARIABLE.fullmatch(key)
-    }
     return {
         **os.environ,
-        **session,
+        **_variables(invocation.session),
         "JOBX_CALL": {"mapper": "map", "combiner": "combine"}.get(invocation.stage, "reduce"),
         "JOBX_REQUEST": request.id,
         "JOBX_WORKFLOW": request.workflow,
@@ -108,7 +127,7 @@ def _yielded(answered: Iterable[bytes], scope: Scope) -> Iterator[object]:
             yield _step(line, number, has_begun)
             has_begun = True
         elif len(cells) == 3 and cells[0] == _SESSION:
-            scope.set_session(_text(cells[1]), _value(cells[2], number))
+            _keep(scope, cells, number)
         elif len(cells) == 2:
             if not has_begun:
                 has_begun = True
@@ -118,6 +137,14 @@ def _yielded(answered: Iterable[bytes], scope: Scope) -> Iterator[object]:
             reason = f"has {len(cells) - 1} tabs; a pair has one, and \\t is a tab in a cell"
             raise Misuse("protocol", f"line {number} {reason}: {shorten(line)}")
     output.check()
+
+
+def _keep(scope: Scope, cells: list[str], number: int) -> None:
+    try:
+        scope.set_session(_text(cells[1]), _value(cells[2], number))
+    except ValueError as error:
+        reason = f"line {number}: {_SESSION} {shorten(cells[1])}: {error}"
+        raise Misuse("protocol", reason) from error
 
 
 def _step(line: str, number: int, has_begun: bool) -> Map:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def once(*lines: str) -> str:
     return "\n".join(["#!/bin/sh", "read -r line", *lines])
 
 
-@pytest.mark.parametrize("first", ["", "echo", "#!sh", "#! ", "#!bin/sh"])
+@pytest.mark.parametrize("first", ["", "echo", "#!sh", "#! ", "#!bin/sh", "#!/bin/s\0h"])
 def test_a_source_names_its_program_by_an_absolute_path(first: str) -> None:
     with pytest.raises(InvalidInput, match=r"line 1: must be #! and the absolute path"):
         processor("executable").check(first, "mapper")
@@ -371,3 +372,27 @@ def test_a_failing_filter_names_its_line(guests: Guests) -> None:
     made = state(guests, "shell", m="#!/bin/sh\nset -eu\ncat\necho $nothing")
     failure = failed(run(made, ["k", "v"])[0])
     assert 'File "<handler m>", line 4' in failure["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        ({"word": "a\0b"}, "S_word has a zero byte"),
+        ({"word": "x" * 32 * mmap.PAGESIZE}, "S_word has .*more than [0-9]+ KiB"),
+        ({f"w{n}": "x" * 100_000 for n in range(200)}, "more arguments and variables"),
+    ],
+    ids=["zero", "long", "many"],
+)
+def test_a_session_that_variables_cannot_hold_fails_by_name(
+    guests: Guests, session: dict[str, str], reason: str
+) -> None:
+    made = state(guests, "shell", r="#!/bin/sh\ncat")
+    failure = failed(frames.run(made, frames.reduce(Path(guests.folder), [], session=session))[0])
+    assert failure["kind"] == "protocol"
+    assert re.search(reason, failure["message"])
+
+
+def test_a_session_that_is_no_text_names_its_line(guests: Guests) -> None:
+    made = state(guests, "shell", m="#!/bin/sh\nprintf 'a\\t1\\nS_SET\\tword\\t\\377\\n'")
+    failure = failed(run(made, ["k", "v"])[0])
+    assert (failure["kind"], failure["message"][:19]) == ("protocol", "line 2: S_SET 'word")
