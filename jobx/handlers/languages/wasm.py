@@ -24,6 +24,7 @@ from jobx.handlers.failures import GuestFailed, Misuse, over_time
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
+from jobx.handlers.languages.exchange import MAX_LINE_BYTES
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
@@ -39,8 +40,12 @@ _WASI: Final = "wasi_snapshot_preview1"
 _MAX_OUTPUT_BYTES: Final = 1 << 30
 _HELD_BYTES: Final = 1 << 20
 _MAX_TABLE: Final = 1 << 20
+#: What wasmtime says of exit codes that it does not tell.
+_HIGH_CODE: Final = "exit with invalid exit status"
 #: An executor has a limit on address space, so little more is reserved than is used.
 _GUARD_BYTES: Final = 1 << 16
+#: But where memory grows, all of it is copied, unless there is room behind it.
+_GROWTH_BYTES: Final = 64 << 20
 
 
 class Wasm:
@@ -101,7 +106,7 @@ def _engine() -> wasmtime.Engine:
     config.epoch_interruption = True
     config.memory_reservation = 0
     config.memory_guard_size = _GUARD_BYTES
-    config.memory_reservation_for_growth = 0
+    config.memory_reservation_for_growth = _GROWTH_BYTES
     return wasmtime.Engine(config)
 
 
@@ -157,7 +162,7 @@ class _Program:
             with _kept(call, folder) as stdin:
                 self._start(stdin, output)
             file.seek(0)
-            written = (line.removesuffix(b"\n") for line in file)
+            written = _lines(file)
             answer = ProgramAnswer(self.scope, hears=False)
             yield from answer.yielded(written)
             for line in written:
@@ -210,6 +215,18 @@ def _kept(call: Iterable[bytes], folder: str) -> Iterator[str]:
         file.writelines(chain(held, rest))
         file.flush()
         yield f"/proc/self/fd/{file.fileno()}"
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file.
+
+    Raises:
+        Misuse: One is too long.
+    """
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            raise Misuse("protocol", f"a line is longer than {MAX_LINE_BYTES} bytes")
+        yield line.removesuffix(b"\n")
 
 
 class _Output:
@@ -268,6 +285,9 @@ def _failures_named(limit_s: float) -> Iterator[None]:
     except wasmtime.Trap as error:
         _raise_trap(error, limit_s)
     except wasmtime.WasmtimeError as error:
+        if _HIGH_CODE in str(error):
+            reason = "the program ended with a code that is not 0 to 125"
+            raise GuestFailed("author", "ProgramFailed", reason) from error
         raise GuestFailed("author", "WasmError", str(error)) from error
 
 

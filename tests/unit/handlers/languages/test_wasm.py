@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import errno
 import os
 import tempfile
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.languages import processor
+from jobx.handlers.languages import processor, wasm
 from jobx.handlers.languages.guests import Guests
 from tests.support import frames
 from tests.support.guests import failed, hosting, pairs, run
 from tests.support.languages import WASM, wat
+
+WASI = "wasi_snapshot_preview1"
 
 
 @pytest.fixture(autouse=True)
@@ -123,13 +126,34 @@ def test_a_module_has_no_replies(guests: Guests, line: str) -> None:
     assert "has no reply here" in failure["message"]
 
 
-def test_an_exit_code_is_a_failure(guests: Guests) -> None:
-    source = """(module
-      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+@pytest.mark.parametrize(
+    ("code", "told"), [(3, "code 3"), (126, "a code that is not 0 to 125"), (-1, "a code that is")]
+)
+def test_an_exit_code_is_a_failure(guests: Guests, code: int, told: str) -> None:
+    source = f"""(module
+      (import "{WASI}" "proc_exit" (func $exit (param i32)))
       (memory (export "memory") 1)
-      (func (export "_start") (call $exit (i32.const 3))))"""
+      (func (export "_start") (call $exit (i32.const {code}))))"""
     failure = failed(one(guests, source, [1, 1])[1])
-    assert failure["message"] == "the program ended with code 3"
+    assert failure["type"] == "ProgramFailed"
+    assert failure["message"].startswith(f"the program ended with {told}")
+
+
+def test_a_line_has_a_limit(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wasm, "MAX_LINE_BYTES", 16)
+    lines = ['{"return":true}\n', "x" * 16 + "\n", "x" * 17]
+    assert one(guests, wat(*lines[:2]), [1, 1])[1][0] == "returned"
+    assert "longer than 16 bytes" in failed(one(guests, wat(*lines), [1, 1])[1])["message"]
+
+
+def test_memory_that_grows_a_little_is_not_copied() -> None:
+    import wasmtime
+
+    store = wasmtime.Store(wasm._engine())
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, None)))
+    before = ctypes.addressof(memory.data_ptr(store).contents)
+    memory.grow(store, 16)
+    assert ctypes.addressof(memory.data_ptr(store).contents) == before
 
 
 def test_wasm_is_refused_by_name_where_there_is_no_wasmtime(
