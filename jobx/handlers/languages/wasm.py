@@ -68,7 +68,7 @@ class Wasm:
         except ImportError as error:
             reason = f"wasmtime is not installed on this machine: {install('wasm')}"
             raise InvalidInput("source_type", "wasm", reason) from error
-        _compile(engine, source_code)
+        _check_imports(engine, _compile(engine, source_code))
         return Checked()
 
     @without_author_code
@@ -126,9 +126,33 @@ def _compile(engine: wasmtime.Engine, source_code: str) -> wasmtime.Module:
         if needed.module != _WASI:
             name = f"{needed.module}.{needed.name}"
             raise InvalidInput("handler source, imports", name, f"only {_WASI} is offered")
-    if not any(offered.name == "_start" for offered in module.exports):
-        raise InvalidInput("handler source, exports", "no _start", "must be a WASI program")
+    start = next((one.type for one in module.exports if one.name == "_start"), None)
+    if not isinstance(start, wasmtime.FuncType) or start.params:
+        reason = "must be a WASI program: it starts in _start, a function without parameters"
+        raise InvalidInput("handler source, exports", "no such _start", reason)
     return module
+
+
+def _check_imports(engine: wasmtime.Engine, module: wasmtime.Module) -> None:
+    """See that WASI has all that a module imports, as it imports it.
+
+    Raises:
+        InvalidInput: It has not.
+    """
+    import wasmtime  # noqa: PLC0415 - see above
+
+    try:
+        _linker(engine).instantiate_pre(module)
+    except wasmtime.WasmtimeError as error:
+        raise InvalidInput("handler source, imports", _WASI, str(error)) from error
+
+
+def _linker(engine: wasmtime.Engine) -> wasmtime.Linker:
+    import wasmtime  # noqa: PLC0415 - see above
+
+    linker = wasmtime.Linker(engine)
+    linker.define_wasi()
+    return linker
 
 
 def _binary(source_code: str) -> bytes | str:
@@ -183,12 +207,11 @@ class _Program:
         store.set_fuel(self.guests.wasm_fuel)
         store.set_limits(self.guests.wasm_memory_bytes, _MAX_TABLE)
         store.set_epoch_deadline(1)
-        linker = wasmtime.Linker(self.engine)
-        linker.define_wasi()
         now = self.scope.at_work()
         try:
             with _interrupted(self.engine, now.deadline), _failures_named(now.time_limit_s):
-                start: Any = linker.instantiate(store, self.module).exports(store)["_start"]
+                linked = _linker(self.engine).instantiate(store, self.module)
+                start: Any = linked.exports(store)["_start"]
                 start(store)
         finally:
             output.check()

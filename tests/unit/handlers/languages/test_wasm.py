@@ -60,6 +60,10 @@ def test_a_module_may_be_base64_after_its_header(guests: Guests) -> None:
         ("AAAA", "is not a module"),
         ("!", "is not a module"),
         ("(module)", "must be a WASI program"),
+        ('(module (memory (export "_start") 1))', "must be a WASI program"),
+        ('(module (func (export "_start") (param i32)))', "must be a WASI program"),
+        (f'(module (import "{WASI}" "no" (func)) (func (export "_start")))', "not been defined"),
+        (f'(module (import "{WASI}" "fd_write" (func)) (func (export "_start")))', "incompatible"),
         ('(module (import "env" "f" (func)) (func (export "_start")))', "only wasi_snapshot"),
     ],
 )
