@@ -5,6 +5,8 @@ import { readSync, writeSync } from 'node:fs';
 import { fromText, toText } from './values.mjs';
 
 const { stringify } = JSON;
+const { hasOwn } = Object; // handlers may add to the prototype of all objects
+const toBytes = Buffer.from.bind(Buffer);
 const READ_BYTES = 1 << 16;
 const WRITE_CHARACTERS = 1 << 16;
 const OUTPUT_CHARACTERS = 1 << 14;
@@ -39,8 +41,9 @@ export class Lines {
   *groups() {
     while (!this.#isAtEnd) {
       const message = this.#early.shift() ?? this.#receive();
-      if (message.end) this.#isAtEnd = true;
-      else yield [message.key, message.values];
+      if (hasOwn(message, 'key')) yield [message.key, message.values];
+      else if (hasOwn(message, 'end')) this.#isAtEnd = true;
+      else throw new Error('what node reads of its executor was changed');
     }
   }
 
@@ -65,8 +68,8 @@ export class Lines {
     this.flush();
     for (;;) {
       const message = this.#receive();
-      if ('answer' in message) return message.answer;
-      if ('raise' in message) throw Object.assign(new Error(message.raise.message), { name: message.raise.type });
+      if (hasOwn(message, 'answer')) return message.answer;
+      if (hasOwn(message, 'raise')) throw Object.assign(new Error(message.raise.message), { name: message.raise.type });
       this.#early.push(message);
     }
   }
@@ -109,7 +112,7 @@ export class Lines {
   /** Send what was written. */
   flush() {
     this.#sayCaptured();
-    const bytes = Buffer.from(this.#written);
+    const bytes = toBytes(this.#written);
     this.#written = '';
     for (let sent = 0; sent < bytes.length;) sent += writeSync(this.#output, bytes, sent);
   }

@@ -4,7 +4,7 @@
 // its handler by the version, which is asked for once (`handler source`), and `{"restore":true}`
 // has put back what handlers changed.
 
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 import { Lines } from './lines.mjs';
@@ -16,6 +16,8 @@ const { stringify } = JSON;
 const now = performance.now.bind(performance);
 const { has } = Set.prototype;
 const { apply } = Reflect;
+const { hasOwn } = Object;
+const { reallyExit } = process;
 const FRAME = /^\s*at (?:async )?(?:(.*?) \()?(file:\/\/[^\s:]+):(\d+):\d+\)?$/;
 const HEADLINE = /^(file:\/\/[^\s:]+):(\d+)$/;
 
@@ -87,7 +89,7 @@ async function run(message) {
 
 /** Yield what the function of a handler is called with: once, or once a key. */
 function inputs({ form, parameters }, message) {
-  const fields = message.arguments ? fieldsOf(message.arguments) : new Map([[message.key, message.value]]);
+  const fields = hasOwn(message, 'arguments') ? fieldsOf(message.arguments) : new Map([[message.key, message.value]]);
   switch (form) {
     case 'whole': return [[fields]];
     case 'pair': return fields;
@@ -171,26 +173,50 @@ function leave() {
   process.reallyExit(0);
 }
 
-function failure(error) {
-  const isKnown = error instanceof Error;
-  const { kind, pair } = error instanceof Misuse ? error : { kind: 'author' };
-  const type = isKnown ? text(error.name) : text(nameOf(error)).replace(/^an? /, '');
-  return { kind, type, message: text(isKnown ? error.message : error), trace: trace(error), pair };
+/** End the process, which handlers have left unable to serve: nobody is to wait for it. */
+function die(error) {
+  try {
+    writeSync(2, `what node needs to answer was changed: ${text(() => error?.message ?? error)}\n`);
+  } finally {
+    apply(reallyExit, process, [1]);
+  }
 }
 
-function text(value) {
+function failure(error) {
+  const isMisuse = is(error, Misuse);
+  const isKnown = is(error, Error);
+  const type = isKnown ? text(() => error.name) : text(() => nameOf(error)).replace(/^an? /, '');
+  return {
+    kind: isMisuse ? error.kind : 'author',
+    type,
+    message: text(() => (isKnown ? error.message : error)),
+    trace: isKnown ? trace(error) : [],
+    pair: isMisuse ? error.pair : undefined,
+  };
+}
+
+/** Tell whether an error is of a class; one may refuse to tell what it is. */
+function is(error, known) {
   try {
-    return String(value).toWellFormed();
+    return error instanceof known;
   } catch {
-    return '(its message cannot be shown)';
+    return false;
+  }
+}
+
+function text(read) {
+  try {
+    return String(read()).toWellFormed();
+  } catch {
+    return '(it cannot be shown)';
   }
 }
 
 /** Return where in the handler an error comes from, outermost first: line, function. */
 function trace(error) {
-  const stack = error instanceof Error ? String(error.stack).split('\n') : [];
+  const stack = text(() => error.stack).split('\n');
   const found = stack.map((line) => FRAME.exec(line)).filter((frame) => frame?.[2] === scope.current.url);
-  if (found.length > 0) return found.reverse().map(([, name, , line]) => [Number(line), text(name ?? '<module>')]);
+  if (found.length > 0) return found.reverse().map(([, name, , line]) => [Number(line), text(() => name ?? '<module>')]);
   const headline = HEADLINE.exec(stack[0] ?? '');
   return headline?.[1] === scope.current.url ? [[Number(headline[2]), '<module>']] : [];
 }
@@ -216,16 +242,23 @@ for (const event of ['uncaughtException', 'unhandledRejection']) {
 setInterval(() => {}, 2 ** 30);
 const surroundings = new Surroundings();
 
-for (;;) {
-  const message = lines.next();
-  const hasGroups = message.call === 'combine' || message.call === 'reduce';
+/** Take a call, and answer it. */
+async function serve(message) {
+  const isRestore = hasOwn(message, 'restore');
+  const hasGroups = !isRestore && message.call !== 'map';
   let told = null;
   try {
-    await (message.restore ? restore() : run(message));
+    await (isRestore ? restore() : run(message));
   } catch (error) {
     told = failure(error);
   }
   lines.end(hasGroups, told === null ? '{"end":true}' : `{"error":${stringify(told)}}`);
   if (told?.kind === 'disk') leave(); // node remembers that it could not read a module
   scope.current = null;
+}
+
+try {
+  for (;;) await serve(lines.next());
+} catch (error) {
+  die(error);
 }

@@ -4,6 +4,7 @@ import { format } from 'node:util';
 
 import { Decimal } from './values.mjs';
 
+const { hasOwn } = Object;
 const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
 
 /** A mapper's first yield: each pair that follows becomes a mapper of a step. */
@@ -47,7 +48,7 @@ export class Scope {
   meanings(names) {
     const meanings = {};
     for (const [name, known] of Object.entries(names)) {
-      meanings[name] = 'value' in known ? known.value : this.#remote(name);
+      meanings[name] = hasOwn(known, 'value') ? known.value : this.#remote(name);
       if (name in globalThis) continue;
       define(name, () => this.current?.names[name]);
       this.offered.add(name);

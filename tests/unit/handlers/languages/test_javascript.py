@@ -385,3 +385,52 @@ def test_a_node_process_without_descriptors_is_no_failure_of_the_author(guests: 
     resource.prlimit(node, resource.RLIMIT_NOFILE, (1, hard))
     assert failed(run(made, [1, 1], reducer=None, mapper="n")[0])["kind"] == "disk"
     assert pairs(made, run(made, [1, 1], reducer=None, mapper="n")[0]) == [(1, "second")]
+
+
+@pytest.mark.parametrize(
+    ("thrown", "told"),
+    [
+        ("Object.defineProperty(new Error('boom'), 'name', { get() { throw 1; } })", "boom"),
+        ("Object.defineProperty(new Error('boom'), 'stack', { get() { throw 1; } })", "boom"),
+        ("new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 2; } })", "cannot be shown"),
+        ("{ get constructor() { throw 1; } }", "object"),
+    ],
+)
+def test_an_error_that_does_not_let_itself_be_read_is_a_failure(
+    guests: Guests, thrown: str, told: str
+) -> None:
+    failure = failed(run(mapper(guests, f"throw {thrown};"), [1, 1])[0])
+    assert failure["kind"] == "author"
+    assert told in failure["message"]
+
+
+def test_a_trace_that_cannot_be_made_is_left_out(guests: Guests) -> None:
+    body = "Error.prepareStackTrace = () => { throw 1; };\nthrow new Error('m');"
+    assert failed(run(mapper(guests, body), [1, 1])[0])["message"] == "m"
+
+
+@pytest.mark.parametrize("name", ["end", "restore", "answer"])
+def test_what_is_added_to_all_objects_loses_nothing(guests: Guests, name: str) -> None:
+    adding = (
+        "export function* handler(key, value) {\n  yield Return();\n"
+        f"  Object.prototype.{name} = true;\n  yield [key, value];\n}}"
+    )
+    words = load("m", "mapper", adding)
+    adding_up = load("r", "reducer", JAVASCRIPT.add_up)
+    made = frames.state(Path(guests.folder), words, adding_up, guests=guests)
+    assert pairs(made, run(made, ["a", 1])[0]) == [("a", 1)]
+
+
+@pytest.mark.parametrize(
+    "change", ["Buffer.concat = () => null;", "Array.prototype.shift = () => [];"]
+)
+def test_a_process_that_handlers_left_unable_to_answer_ends(guests: Guests, change: str) -> None:
+    source = (
+        "export function* handler(key, value) {\n"
+        f"  yield Return();\n  {change}\n  yield [key, value];\n}}"
+    )
+    broken, adding_up = load("m", "mapper", source), load("r", "reducer", JAVASCRIPT.add_up)
+    made = frames.state(Path(guests.folder), broken, adding_up, guests=guests)
+    failure = failed(run(made, ["a", 1])[0])
+    assert failure["type"] == "ProgramFailed"
+    assert "what node needs" in failure["message"]
