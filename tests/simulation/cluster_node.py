@@ -162,7 +162,7 @@ class Node:
             choose=self._choose,
             probe=self._ask_supervisor,
         )
-        self.base.placement = bridge
+        self.base.placement = bridge.families
         bridge.open(WORKFLOW)
         return bridge
 

@@ -96,7 +96,7 @@ class TwoNodes(Simulation):
         transport = MemoryTransport(self.network, name)
         site = LocalEnd(name, life, "sim")
         bridge = Bridge(base, transport, SEAL, site, kinds=KINDS, choose=self._choose)
-        base.placement = bridge
+        base.placement = bridge.families
         bridge.open(WORKFLOW)
         for peer in sorted(peers):
             bridge.connect(Lane(peer, WORKFLOW))

@@ -130,8 +130,8 @@ def test_nothing_is_blamed_when_the_other_node_cannot_read_a_batch(tmp_path: Pat
     simulation = quiet(1, tmp_path)
     lanes = iter([FAR])
     assert simulation.bridge is not None
-    simulation.bridge._choose = lambda _: next(lanes, None)
-    simulation.far_bridge._kinds.clear()
+    simulation.bridge.families._choose = lambda _: next(lanes, None)
+    simulation.far_bridge.families._kinds.clear()
     simulation.submit("r0")
     simulation.scheduler.advance(600.0)
     request = simulation.entity("r0")

@@ -95,7 +95,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_web_alone.py": ("tools/commands/web",),
     "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf", "http/server_log"),
     "tests/simulation/test_simulation.py": ("actors/coordination/*",),
-    "tests/unit/actors/bridge/test_bridge.py": ("actors/bridge/ends",),
+    "tests/unit/actors/bridge/test_bridge_links.py": ("actors/bridge/ends",),
     "tests/unit/actors/cluster/test_peers_lost.py": (
         *("actors/cluster/lent_pool", "actors/cluster/silent_peers"),
     ),

@@ -1,43 +1,23 @@
-"""The bridge of a node: births, mail and ends of actors from and to other nodes.
-
-It is the engine's ``Placement``. It knows the link of each child that it created on a peer, and of
-each *hosted* actor: one that a peer created here. When a link breaks, parents hear ChildLost for
-children beyond it, and its hosted actors exit. Mail between others does not leave the node.
-"""
+"""The bridge of a node: its links to other nodes, and the datagrams that pass them."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited
+from thespian.actors import Actor
 
 from jobx.actors.bridge import codec
-from jobx.actors.bridge.codec import (
-    Answer,
-    Ask,
-    Exit,
-    Exited,
-    Mail,
-    Note,
-    Offer,
-    Spawn,
-    Unknown,
-    Wants,
-    Wire,
-)
+from jobx.actors.bridge.codec import Answer, Ask, Note, Offer, Unknown, Wants
 from jobx.actors.bridge.ends import End, Ends, LinkState, LocalEnd, Post
 from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
+from jobx.actors.bridge.families import Families
 from jobx.actors.bridge.link import Broken, Link
 from jobx.actors.bridge.transport import Lane, Transport
-from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.failure import NODE_LOST, ChildLost
-from jobx.actors.runtime.placement import Creation, check_here
+from jobx.actors.runtime.placement import Creation
 from jobx.errors import FrameError, TooLarge
 
 if TYPE_CHECKING:
@@ -67,7 +47,7 @@ class Bridge:
     """Connects an engine to those of other nodes. On the loop's thread only.
 
     Args:
-        engine: The actors of this node. Its ``placement`` must be set to the bridge.
+        engine: The actors of this node. Its ``placement`` must be set to ``families``.
         transport: Carries datagrams.
         seal: Makes and checks them.
         site: This node.
@@ -80,6 +60,7 @@ class Bridge:
 
     Attributes:
         refused: Number of dropped datagrams by reason.
+        families: The actors that depend on links.
     """
 
     def __init__(
@@ -96,14 +77,10 @@ class Bridge:
         probe: Callable[[Callable[[], None]], None] = _is_alive,
     ) -> None:
         self.refused: Counter[Refusal] = Counter()
-        self._engine = engine
         self._scheduler = engine.scheduler
         self._transport = transport
         self._seal = seal
         self._site = site
-        self._kinds = dict(kinds)
-        self._names = {kind: name for name, kind in kinds.items()}
-        self._choose = choose
         self._heard = heard
         self._changed = changed
         self._probe = probe
@@ -111,14 +88,17 @@ class Bridge:
         self._ends = Ends()
         #: Links whose peers want an answer of the supervisor.
         self._asked: dict[Lane, End] = {}
-        self._children: dict[ActorAddress, End] = {}
-        self._parents: dict[ActorAddress, ActorAddress] = {}
-        self._hosted: dict[ActorAddress, End] = {}
         self._post = Post(engine.scheduler, transport, seal, site, self._broke)
+        find, put = self._ends.get, self._put
+        self.families = Families(engine, site, self._post, find, put, kinds=kinds, choose=choose)
+        self._take: dict[type, Callable[[End, Any], None]] = {
+            **self.families.takes(),
+            **dict.fromkeys((Wants, Offer, Ask, Answer), self._noted),
+            Unknown: self._ignored,
+        }
         self._logged: dict[Refusal, float] = {}
         #: New links begin with it: later than those to nodes that are forgotten.
         self._first_epoch = 1
-        self._numbers = itertools.count(1)
         self._ignored_tags: set[tuple[str, str]] = set()
         self._is_closed = False
         transport.when_open(self._retry)
@@ -177,6 +157,7 @@ class Bridge:
     def register(self, registration: int) -> None:
         """Begin anew with all peers, since this node lost its registration and has another one."""
         self._site = self._site._replace(registration=registration)
+        self.families.register(registration)
         for end in self._ends:
             self._broke(end, end.link.register(registration))
 
@@ -209,25 +190,12 @@ class Bridge:
     def has_room(self, lane: Lane) -> bool:
         """Whether an actor can be created on a lane now."""
         end = self._ends.get(lane)
-        return end is not None and end.link.is_up and not end.link.is_clogged
+        return end is not None and end.has_room
 
     def children(self, lane: Lane) -> int:
         """Return how many children of actors here are on a lane."""
         end = self._ends.get(lane)
         return len(end.children) if end is not None else 0
-
-    def borrowed(self) -> Counter[Lane]:
-        """Return the lanes that children of actors here are on, with their numbers."""
-        return Counter(end.lane for end in self._children.values())
-
-    def is_hosted(self, address: ActorAddress) -> bool:
-        """Whether an actor here was created by a peer."""
-        return address in self._hosted
-
-    @property
-    def hosted(self) -> int:
-        """Number of actors here that peers created."""
-        return len(self._hosted)
 
     def states(self) -> list[LinkState]:
         """Describe all links."""
@@ -241,40 +209,8 @@ class Bridge:
     def close(self) -> None:
         """Send what may be sent now, once, and nothing more; whether it arrives is not known."""
         self._post.close(self._ends)
+        self.families.close()
         self._is_closed = True
-
-    def place(self, creation: Creation) -> ActorAddress | None:
-        """Create an actor where ``choose`` says; see ``Placement``."""
-        name = self._names.get(creation.actor_class)
-        if name is not None and creation.parent is not None:
-            lane = self._choose(creation)
-            if lane is not None and self.has_room(lane):
-                with suppress(TooLarge):
-                    return self._create(self._ends[lane], name, creation.parent, creation.arguments)
-        check_here(creation)
-        return None
-
-    def _create(
-        self, end: End, name: str, parent: ActorAddress, arguments: tuple[Any, ...]
-    ) -> ActorAddress:
-        unused = f"{self._site.node_id}/{self._site.registration}/{next(self._numbers)}"
-        child = Address(end.lane.peer, end.link.peer_epoch.registration, unused)
-        end.link.outbox.put(codec.spawn(child, parent, name, arguments))
-        self._post.touch(end)
-        self._children[child], self._parents[child] = end, parent
-        end.add(end.children, child, self._scheduler.now())
-        return child
-
-    def send(self, target: ActorAddress, message: Any, sender: ActorAddress) -> bool:
-        """Send between a parent and its child; see ``Placement``."""
-        exited = message.childAddress if isinstance(message, ChildActorExited) else None
-        end = self._children.get(target) or self._hosted.get(exited or sender)
-        if end is None or self._is_closed:
-            return False
-        self._put(end, codec.mail(target, message, sender))
-        if exited is not None:
-            self._remove_hosted(end, exited)
-        return True
 
     def _put(self, end: End, item: bytes) -> None:
         """Send an item; a link that cannot take it is given up, since no mail may be missing."""
@@ -283,10 +219,6 @@ class Bridge:
         except TooLarge as error:
             self._broke(end, end.link.give_up(str(error)))
         self._post.touch(end)
-
-    def _remove_hosted(self, end: End, hosted: ActorAddress) -> None:
-        self._hosted.pop(hosted, None)
-        end.remove(end.hosted, hosted, self._scheduler.now())
 
     def receive(self, workflow: str, datagram: bytes) -> None:
         """Take a datagram; a bad one is counted, named and dropped."""
@@ -349,60 +281,12 @@ class Bridge:
             return
         try:
             item = codec.read_item(event)
-            _TAKE[type(item)](self, end, item)
+            self._take[type(item)](end, item)
         except FrameError as error:
             self._broke(end, end.link.give_up(str(error)))
         except Exception as error:  # noqa: BLE001 - it is acknowledged, so it will not come again
             _LOG.exception("an item of %s in %s was not handled", *end.lane)
             self._broke(end, end.link.give_up(f"an item was not handled: {error!r}"))
-
-    def _spawn(self, end: End, item: Spawn) -> None:
-        child, parent = Address(*item.child), Address(*item.parent)
-        is_theirs = item.parent[0] == end.lane.peer and _is_unused_by(item.parent[0], item.child)
-        if item.child[0] != self._site.node_id or not is_theirs or child in self._hosted:
-            error = FrameError(f"{item.parent[0]} may not create {child} here")
-            self._put(end, codec.mail(parent, _failed(child, error), child))
-            return
-        self._hosted[child] = end
-        end.add(end.hosted, child, self._scheduler.now())
-        try:
-            kind = self._kinds.get(item.kind)
-            if kind is None:
-                raise FrameError(f"this node knows no actors called {item.kind!r}")
-            arguments = tuple(codec.read_message(argument) for argument in item.arguments)
-        except FrameError as error:
-            self.send(parent, _failed(child, error), child)
-        else:
-            self._engine.host(child, parent, kind, arguments)
-
-    def _mail(self, end: End, item: Mail) -> None:
-        target, sender = Address(*item.target), Address(*item.sender)
-        is_to_parent = sender in end.children and self._parents[sender] == target
-        if target not in end.hosted and not is_to_parent:
-            return  # the child is gone, or writes to somebody else
-        try:
-            message = codec.read_message(item.message)
-        except FrameError as error:
-            self._end_child(end, target if target in end.hosted else sender, error)
-        else:
-            self._engine.deliver(target, message, sender)
-
-    def _end_child(self, end: End, child: ActorAddress, error: FrameError) -> None:
-        """End a child to which or from which something came that cannot be read."""
-        _LOG.error("%s is ended: %s", child, error)
-        if child in end.hosted:
-            self._engine.deliver(child, ActorExitRequest())
-        else:
-            self._put(end, codec.mail(child, ActorExitRequest(), child))
-            self._gone(end, _failed(child, error))
-
-    def _exit(self, end: End, item: Exit) -> None:
-        child = Address(*item.child)
-        if child in end.hosted:
-            self._engine.deliver(child, ActorExitRequest(recursive=item.is_recursive))
-
-    def _exited(self, end: End, item: Exited) -> None:
-        self._gone(end, codec.notice(item))
 
     def _ignored(self, end: End, item: Unknown) -> None:
         """Name what a later version of JobX sends, once, and go on without it."""
@@ -415,43 +299,9 @@ class Bridge:
     def _noted(self, end: End, item: Note) -> None:
         self._heard(end.lane, item)
 
-    def _gone(self, end: End, notice: ChildActorExited) -> None:
-        child = notice.childAddress
-        if child in end.children:
-            del self._children[child], self._parents[child]
-            end.remove(end.children, child, self._scheduler.now())
-            self._engine.exited_elsewhere(notice)
-
     def _broke(self, end: End, broken: Broken) -> None:
-        """Tell parents that their children are lost, and end the children of lost parents."""
         if end.children or end.hosted:
             _LOG.warning("the link to %s in %s broke: %s", *end.lane, broken.reason)
-        for child in list(end.children):
-            self._gone(end, ChildLost(child, NODE_LOST, f"{end.lane.peer}: {broken.reason}", ""))
-        for hosted in list(end.hosted):
-            self._remove_hosted(end, hosted)
-            self._engine.deliver(hosted, ActorExitRequest())
+        self.families.part(end, broken)
         self._changed(end.lane)
         self._post.touch(end)
-
-
-def _is_unused_by(peer: str, child: Wire) -> bool:
-    """Whether a peer names its children so; actors of this node have numbers."""
-    return isinstance(child[2], str) and child[2].startswith(f"{peer}/")
-
-
-def _failed(child: ActorAddress, error: FrameError) -> ChildLost:
-    return ChildLost(child, type(error).__name__, str(error), "")
-
-
-_TAKE: Final[dict[type, Callable[[Bridge, End, Any], None]]] = {
-    Spawn: Bridge._spawn,
-    Mail: Bridge._mail,
-    Exit: Bridge._exit,
-    Exited: Bridge._exited,
-    Wants: Bridge._noted,
-    Offer: Bridge._noted,
-    Ask: Bridge._noted,
-    Answer: Bridge._noted,
-    Unknown: Bridge._ignored,
-}

@@ -91,6 +91,11 @@ class End:
         """Say whether the silence of the peer is noticed."""
         self.link.use(now, is_used=bool(self.children or self.hosted or self.is_awaited))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an actor can be created on the peer now."""
+        return self.link.is_up and not self.link.is_clogged
+
     def state(self) -> LinkState:
         """Describe the link."""
         link = self.link

@@ -79,7 +79,7 @@ class Membership:
         self.asking = Asking(self._bridge, answer)
         self.pulse = Pulse(probe, settings.bridge.deaf_s)
         self._peers.bridge = self._bridge
-        base.placement = self._bridge
+        base.placement = self._bridge.families
         self._watch: LeaseWatch | None = None
         self._registration: Registration | None = None
         #: What the nodes of the cluster show, by their ids.

@@ -320,7 +320,7 @@ class Peers:
         now = self._scheduler.now()
         self._name_unmet(foreign, now)
         needed = self._recent(now).union(foreign)
-        used = self.bridge.borrowed()
+        used = self.bridge.families.borrowed()
         for_long = self._for_long(load)
         wants = lending.wants(for_long, used.total())
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
@@ -331,10 +331,12 @@ class Peers:
             is_wanted = wants and (lane in used or lane.workflow in active)
             is_wanted = is_wanted or self._is_needed(lane, needed)
             self._tell(lane, offers.get(lane, 0), is_wanted=is_wanted)
-        if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
+        if (
+            not load.slots and self.bridge.families.hosted
+        ):  # no peer sends it back, after this offer of none
             self._pool.give_back()
         has_no_room = load.own and load.own >= for_long.slots
-        is_busy = has_no_room or needed or self.bridge.hosted
+        is_busy = has_no_room or needed or self.bridge.families.hosted
         if is_busy or self._wanting or used:
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
 
@@ -387,7 +389,7 @@ class Peers:
         """Return the load, without what takes long to find: whether it is divisible."""
         own, lent = self._pool.own_waiting, 0
         for owners in self._pool.owners():
-            hosted = [self.bridge.is_hosted(owner) for owner in owners]
+            hosted = [self.bridge.families.is_hosted(owner) for owner in owners]
             own += len(hosted) - sum(hosted)
             lent += hosted[0]
         return NodeLoad(self._pool.own_slots, own, lent=lent)

@@ -44,7 +44,7 @@ def put(node: Node, item: list[Any]) -> None:
 
 
 def test_a_parent_hears_that_the_peer_does_not_know_a_kind(two: Two) -> None:
-    two.a.bridge._names[Child] = "unheard-of"
+    two.a.bridge.families._names[Child] = "unheard-of"
     two.child()
     (notice,) = two.a.seen
     assert "unheard-of" in notice.reason
@@ -52,7 +52,7 @@ def test_a_parent_hears_that_the_peer_does_not_know_a_kind(two: Two) -> None:
 
 def test_a_parent_hears_that_the_peer_cannot_read_the_arguments(two: Two) -> None:
     told: list[Any] = []
-    two.a.bridge._gone = lambda _, notice: told.append(notice)  # type: ignore[method-assign]  # hears it
+    two.a.bridge.families._gone = lambda _, notice: told.append(notice)  # type: ignore[method-assign]  # hears it
     put(two.a, ["spawn", ["b", 1, "a/1/x"], two.parent.addressDetails, "child", [["unheard-of"]]])
     two.run()
     assert ["unheard-of" in notice.reason for notice in told] == [True]

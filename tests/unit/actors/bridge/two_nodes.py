@@ -75,7 +75,7 @@ class Node:
             choose=self._choose,
             probe=self._ask_supervisor,
         )
-        self.base.placement = self.bridge
+        self.base.placement = self.bridge.families
         self.bridge.open(WORKFLOW)
         self.bridge.connect(Lane(self.peer, WORKFLOW))
 

@@ -112,7 +112,7 @@ class Node:
             heard=self.peers.heard,
             changed=self.peers.changed,
         )
-        self.peers.bridge = base.placement = self.bridge
+        self.peers.bridge, base.placement = self.bridge, self.bridge.families
         self.base = base
         self.boss = base.newPrimaryActor(Boss)
 

@@ -55,7 +55,7 @@ class Node:
             changed=lambda lane: self.asking.changed(lane),
         )
         self.asking = Asking(self.bridge, self._answer)
-        base.placement = self.bridge
+        base.placement = self.bridge.families
         self.bridge.open("w")
         self.bridge.connect(Lane(self.peer, "w"))
 
