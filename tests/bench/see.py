@@ -3,7 +3,8 @@
     python -m tests.bench.see [--count 1000000] [--turns 4] [--no-posts]
 
 Pages: the first one of a log, which is folded, and then each kind of page, of the fold in memory
-and of the file of views; the bar is 50 ms. POSTs: how many a node does in a second beside a reader
+and of the file of views; the bar is 50 ms. Explain: what a node's loop does to say what so many
+open invocations wait for; the bar is 5 ms. POSTs: how many a node does in a second beside a reader
 that is asked for one trace of the request after the other, and alone, in turns; the bar is 0.9.
 """
 
@@ -25,7 +26,12 @@ from jobx import questions
 from jobx.actors.inspection.folding import view_file
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table
+from jobx.actors.request.branches import MAPPER, ROOT
+from jobx.actors.request.decisions import RunMappers
 from jobx.actors.request.events import Finished, to_record
+from jobx.actors.request.open_groups import groups, open_count
+from jobx.actors.request.standing import Backoff, Backoffs, Whereabouts
+from jobx.actors.request.state import RequestState
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import event_log
 from jobx.kv.sqlite.store import SqliteStore
@@ -33,6 +39,7 @@ from jobx.kv.store import Store
 from tests.bench import dumps
 from tests.bench.asked_server import Server, load
 from tests.bench.peers.jobx_peer import create_entities, settings
+from tests.unit.actors.request.driver import PLAN, accepted, mapped
 
 KEY: Final[Any] = {"workflow": "w", "request_id": dumps.ID}
 TURN_S: Final = 8.0
@@ -86,6 +93,43 @@ def pages(store: Store, folder: Path, count: int) -> None:
         for kind, asked in kinds(count).items():
             times = [_ms(answers, store, one) for _ in range(5) for one in asked]
             click.echo(f"{name}: {kind}: {statistics.median(times):.1f} ms, most {max(times):.1f}")
+
+
+def explained(count: int) -> None:
+    """Print what it takes to group the open invocations of a request, by what they wait for."""
+    leaves = _mapped_by([ROOT] * (count // 1000))
+    deep = _mapped_by([ROOT, *range(1, 1 + count // 1000)])
+    waits = Backoffs()
+    for vertex in range(1, 1 + min(count, 100_000)):
+        waits.begin((vertex, MAPPER), Backoff(9.0, "ValueError: wrong", step="s"))
+    chunks = [chunk for start, chunk in leaves.tree.chunks.items() if start != ROOT][:100]
+    queued = Whereabouts("queued", 1.0)
+    started = [(RunMappers(chunk, chunk.start, chunk.count), queued) for chunk in chunks]
+    situations: dict[str, tuple[RequestState, list[Any], Backoffs | None]] = {
+        "ready": (leaves, [], None),
+        "queued": (leaves, started, None),
+        "backing off": (leaves, [], waits),
+        "in families": (deep, [], None),
+    }
+    for name, (state, work, delayed) in situations.items():
+        times = []
+        for _ in range(9):
+            began = time.thread_time()
+            found = groups(state, work, delayed)
+            times.append(1e3 * (time.thread_time() - began))
+        told = sum(one.count for one in found)
+        assert told == open_count(state), name
+        click.echo(f"explain {told:,} open, {name}: {statistics.median(times):.2f} ms on the loop")
+
+
+def _mapped_by(parents: list[int]) -> RequestState:
+    """Return a request in which each of these mappers has mapped a thousand more, one by one."""
+    state = RequestState(PLAN)
+    accepted(state)
+    for number, parent in enumerate(parents):
+        chunk = 1 if parent != ROOT else ROOT
+        state.apply(mapped(parent, 1 + 1000 * number, 1000, chunk=chunk, digest=str(number)))
+    return state
 
 
 @contextlib.contextmanager
@@ -146,6 +190,7 @@ def posts(folder: Path, turns: int) -> None:
 @click.option("--posts/--no-posts", "has_posts", default=True)
 def main(count: int, turns: int, *, has_posts: bool) -> None:
     """Measure pages, and POSTs beside a reader."""
+    explained(count)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
         folder.mkdir(mode=0o700)
