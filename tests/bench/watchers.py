@@ -52,12 +52,12 @@ def main(words: list[str]) -> None:
         path = f"/request/w/{started.request_id}/events"
         rates, costs = [], []
         with watching(serving.port, path, WATCHERS):  # which starts the reader
-            _posts(serving, part_s)
+            posts(serving, part_s)
         for number in range(pairs):
             found = {}
             for is_watched in (False, True) if number % 2 else (True, False):
                 with watching(serving.port, path, WATCHERS if is_watched else 0) as heard:
-                    found[is_watched] = _posts(serving, part_s)
+                    found[is_watched] = posts(serving, part_s)
                 told = f", {heard[0] / part_s / WATCHERS:.1f} messages each" if is_watched else ""
                 rate, cost_s = found[is_watched]
                 click.echo(f"{rate:7.0f} POSTs/s  {cost_s * 1e3:5.2f} ms of processor each{told}")
@@ -96,7 +96,7 @@ def _read(streams: dict[int, socket.socket], heard: list[int], stop: threading.E
                 heard[0] += streams[number].recv(1 << 18).count(b"id: ")
 
 
-def _posts(serving: Served, part_s: float) -> tuple[float, float]:
+def posts(serving: Served, part_s: float) -> tuple[float, float]:
     """Return POSTs a second, and the processor time of the server for one, in seconds."""
     counts = [0] * CLIENTS
     until = time.monotonic() + part_s
@@ -112,15 +112,15 @@ def _posts(serving: Served, part_s: float) -> tuple[float, float]:
                 counts[client] += 1
 
     threads = [threading.Thread(target=post, args=(client,)) for client in range(CLIENTS)]
-    before_s = _spent_s(serving)
+    before_s = spent_s(serving)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / part_s, (_spent_s(serving) - before_s) / sum(counts)
+    return sum(counts) / part_s, (spent_s(serving) - before_s) / sum(counts)
 
 
-def _spent_s(serving: Served) -> float:
+def spent_s(serving: Served) -> float:
     """Return the processor time of all processes of the server."""
     ticks = 0
     for pid in (serving.process.pid, *descendants(serving.process.pid)):
