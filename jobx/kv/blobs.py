@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from jobx.model import check_name, is_name
 from jobx.payload import STAGE_DATA
-from jobx.system.disk import create_folder, open_regular, pieces, sync, translate
-from jobx.system.errors import translate_read
+from jobx.system.disk import create_folder, open_regular, pieces, sync_folders, translate
+from jobx.system.errors import is_own_lack, translate_read
 
 #: Endings of files that are not put into the shared place later: unfinished ones, and what stages
 #: yielded, which may have been removed there.
@@ -111,11 +111,32 @@ class BlobFolder:
         folder = self.create(workflow, request_id)
         try:
             _write(folder, name, body)
-            for path in (folder, folder.parent, folder.parent.parent):
-                sync(path)
+            sync_folders(str(folder / name))
         except OSError as error:
             raise translate(error, folder / name) from error
         self.share(str(folder), name, len(body), zlib.crc32(body))
+
+    def make_durable(self, workflow: str, request_id: str, name: str) -> None:
+        """Sync a blob that was written without; it is removed if that fails.
+
+        What Linux could not write since the blob was closed, it tells the next who syncs it. A lack
+        of this process alone loses nothing: the blob stays, since a request that is asked for again
+        may have been accepted with it.
+
+        Raises:
+            StoreFull: No room is left.
+            StoreRefused: It is missing, or cannot be synced.
+            StoreUnavailable: The process lacks descriptors or memory.
+        """
+        path = f"{self.name(workflow, request_id)}/{name}"
+        try:
+            _sync_file(path)
+            sync_folders(path)
+        except OSError as error:
+            if not is_own_lack(error):
+                with suppress(OSError):
+                    os.unlink(path)
+            raise translate(error, Path(path)) from error
 
     def get(
         self, workflow: str, request_id: str, name: str, size_bytes: int, checksum: int
@@ -229,6 +250,14 @@ def _read(path: Path, size_bytes: int) -> bytes:
     """Return the content of a file; of what is longer than it was, a byte too many."""
     with open(open_regular(str(path)), "rb") as file:
         return file.read(min(size_bytes, os.fstat(file.fileno()).st_size) + 1)
+
+
+def _sync_file(path: str) -> None:
+    opened = open_regular(path)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _write(folder: Path, name: str, body: bytes) -> None:

@@ -43,6 +43,16 @@ def sync(folder: str | Path) -> None:
         os.close(descriptor)
 
 
+def sync_folders(blob: str) -> None:
+    """Make the name of a blob survive the loss of power.
+
+    Its folder, ``<root>/<workflow>/<request>``, may be new, and the one above as well.
+    """
+    for _ in range(3):
+        blob = os.path.dirname(blob)
+        sync(blob)
+
+
 def pieces(body: bytes | bytearray | memoryview) -> Iterator[memoryview]:
     """Yield a body, without a copy, in pieces that are written one by one."""
     view = memoryview(body)

@@ -133,8 +133,6 @@ ROOMS: Final[dict[str, set[str]]] = {
             "jobx.segments",
         ),
         *("jobx.values", "jobx.work"),
-        # A large argument is a blob of its request: it is made durable before the first event.
-        *("jobx.handlers.blobs.blob_file", "jobx.handlers.pairs.root_input"),
     },
     "jobx.http": {
         *(

@@ -7,7 +7,7 @@ decisions; here decisions become messages and reports become events.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
@@ -72,8 +72,6 @@ from jobx.actors.request.time_spent import spent_s
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
-from jobx.handlers.blobs.blob_file import make_durable
-from jobx.handlers.pairs import root_input
 from jobx.model import Failure
 from jobx.segments import spent_us
 
@@ -168,13 +166,15 @@ class Coordinator(LoopActor):
             accepted,
             begin.writes,
             urgent=not request.is_blocking,
-            first=self._sync_arguments if begin.syncs_arguments else None,
+            first=self._syncing(begin.arguments.blob) if begin.syncs_arguments else None,
         )
         self.wakeupAfter(begin.time_limit_s, _TIME_LIMIT)
 
-    def _sync_arguments(self) -> None:
-        """Make arguments durable that are in a blob; called in a thread."""
-        make_durable(self.node.blobs.name(*self._journal.key), root_input.BLOB)
+    def _syncing(self, blob: str | None) -> Callable[[], None] | None:
+        """Return what makes the blob of the arguments durable; it is called in a thread."""
+        if blob is None:
+            return None
+        return partial(self.node.blobs.make_durable, *self._journal.key, blob)
 
     def _recover(self, begin: Recover) -> None:
         self._phase = "proving"

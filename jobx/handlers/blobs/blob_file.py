@@ -11,8 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
-from jobx.system.disk import open_regular, pieces, sync
-from jobx.system.errors import is_own_lack, translate
+from jobx.system.disk import open_regular, pieces, sync_folders
+from jobx.system.errors import translate
 
 
 def _make_folder(folder: str) -> None:
@@ -82,7 +82,7 @@ class BlobFile:
             os.rename(self._draft, self._path)
             self._draft = self._path
             if self._sync:
-                _sync_folders(self._path)
+                sync_folders(self._path)
         except OSError as error:
             self._remove()
             refuse(self._path, error)
@@ -109,44 +109,6 @@ class BlobFile:
             self._remove()
 
 
-def make_durable(folder: str, name: str) -> None:
-    """Sync a blob that was written without; it is removed if that fails, as in ``commit``.
-
-    So it must not be called for a blob that was synced before: somebody may need that. What Linux
-    could not write since the blob was closed, it tells the next who syncs it. A lack of this
-    process alone loses nothing: the blob stays.
-
-    Raises:
-        StoreFull: No room is left.
-        StoreRefused: It is missing, or cannot be synced.
-        StoreUnavailable: The process lacks descriptors or memory.
-    """
-    path = os.path.join(folder, name)
-    try:
-        opened = open_regular(path)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-        _sync_folders(path)
-    except OSError as error:
-        if not is_own_lack(error):
-            with suppress(OSError):  # the folder may have more
-                os.unlink(path)
-                os.rmdir(folder)
-        refuse(path, error)
-
-
 def refuse(where: str, error: OSError) -> NoReturn:
     """Raise the error of a failed write: no room, or a folder that cannot be written."""
     raise translate(error, where) from error
-
-
-def _sync_folders(path: str) -> None:
-    """Make the name of a blob survive the loss of power.
-
-    Its folder, ``<root>/<workflow>/<request>``, may be new, and the one above as well.
-    """
-    for _ in range(3):
-        path = os.path.dirname(path)
-        sync(path)

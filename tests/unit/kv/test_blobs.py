@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobx.errors import BlobDamaged, InvalidInput, StoreFull, StoreRefused
+from jobx.errors import BlobDamaged, InvalidInput, StoreFull, StoreRefused, StoreUnavailable
 from jobx.kv.blobs import BlobFolder
 
 
@@ -134,3 +134,64 @@ def test_a_copy_that_is_not_what_was_written_is_fetched_again(
     if damaged is not None:
         copy.write_bytes(damaged)
     assert blobs.get("flow", "r1", "b", 4, zlib.crc32(b"body")) == b"body"
+
+
+@pytest.fixture
+def unsynced(blobs: BlobFolder) -> Path:
+    """A blob of a request that was written without a sync."""
+    path = blobs.create("flow", "r1") / "b"
+    path.write_bytes(b"body")
+    return path
+
+
+def test_what_is_made_durable_later_is_synced_as_a_file_and_by_its_folders(
+    blobs: BlobFolder, unsynced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(_path_of(number)))
+    blobs.make_durable("flow", "r1", "b")
+    assert synced == [str(unsynced), *map(str, list(unsynced.parents)[:3])]
+
+
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_blob_that_cannot_be_synced_later_is_removed(
+    blobs: BlobFolder, unsynced: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    synced: list[int] = []
+
+    def fail(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == fails_at:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreRefused):
+        blobs.make_durable("flow", "r1", "b")
+    assert not unsynced.exists()
+
+
+@pytest.mark.parametrize("is_folder", [False, True], ids=["blob", "folder"])
+def test_a_blob_that_a_lack_of_descriptors_keeps_from_a_sync_stays(
+    blobs: BlobFolder, unsynced: Path, monkeypatch: pytest.MonkeyPatch, *, is_folder: bool
+) -> None:
+    real, lacking = os.open, str(unsynced.parent if is_folder else unsynced)
+
+    def open_unless_lacking(path: str, *rest: int) -> int:
+        if str(path) == lacking:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", open_unless_lacking)
+        with pytest.raises(StoreUnavailable):
+            blobs.make_durable("flow", "r1", "b")
+    assert unsynced.read_bytes() == b"body"
+
+
+def test_a_blob_that_is_gone_cannot_be_made_durable(blobs: BlobFolder) -> None:
+    with pytest.raises(StoreRefused):
+        blobs.make_durable("flow", "r1", "b")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobx.errors import StoreFull, StoreRefused, StoreUnavailable
-from jobx.handlers.blobs.blob_file import BlobFile, make_durable
+from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.failures import describe
 from jobx.system.disk import PIECE_BYTES
 
@@ -82,64 +82,3 @@ def test_a_blob_of_many_pieces_holds_what_was_written_and_knows_its_checksum(
             blob.write(body)
     assert (tmp_path / "b").read_bytes() == whole
     assert (blob.size_bytes, blob.checksum) == (len(whole), zlib.crc32(whole))
-
-
-def test_what_is_made_durable_later_is_synced_as_a_file_and_by_its_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "blobs" / "w" / "r"
-    synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda number: synced.append(_path_of(number)))
-    with BlobFile(str(folder), "b") as blob:
-        blob.write(b"body")
-    assert synced == []
-    make_durable(str(folder), "b")
-    assert synced == [str(folder / "b"), str(folder), *map(str, list(folder.parents)[:2])]
-
-
-def _path_of(descriptor: int) -> str:
-    return os.readlink(f"/proc/self/fd/{descriptor}")
-
-
-@pytest.mark.parametrize("fails_at", [1, 2])
-def test_a_blob_that_cannot_be_synced_later_is_removed_and_its_empty_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
-) -> None:
-    synced: list[int] = []
-
-    def fail(descriptor: int) -> None:
-        synced.append(descriptor)
-        if len(synced) == fails_at:
-            raise OSError(errno.EIO, "Input/output error")
-
-    with BlobFile(str(tmp_path / "r"), "b") as blob:
-        blob.write(b"body")
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StoreRefused):
-        make_durable(str(tmp_path / "r"), "b")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("named", ["b", ""], ids=["blob", "folder"])
-def test_a_blob_that_a_lack_of_descriptors_keeps_from_a_sync_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
-    real, lacking = os.open, str(tmp_path / named)
-
-    def open_unless_lacking(path: str, *rest: int) -> int:
-        if str(path) == lacking:
-            raise OSError(errno.EMFILE, "Too many open files")
-        return real(path, *rest)
-
-    with BlobFile(str(tmp_path), "b") as blob:
-        blob.write(b"body")
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "open", open_unless_lacking)
-        with pytest.raises(StoreUnavailable):
-            make_durable(str(tmp_path), "b")
-    assert (tmp_path / "b").read_bytes() == b"body"
-
-
-def test_a_blob_that_is_gone_cannot_be_made_durable(tmp_path: Path) -> None:
-    with pytest.raises(StoreRefused):
-        make_durable(str(tmp_path), "b")
