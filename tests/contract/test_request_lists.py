@@ -20,7 +20,7 @@ from jobx.errors import Conflict
 from jobx.kv.requests import kept_requests, removal, request_counts, request_entity, request_pages
 from jobx.kv.requests.lives import Mark
 from jobx.kv.requests.request_filter import Filter, argument_digests, make_filter
-from jobx.kv.store import Store
+from jobx.kv.store import Store, Write
 from jobx.model import Failure, Request
 from tests.support.stores import ALL_KINDS, OpenStore
 
@@ -115,11 +115,16 @@ class Model:
         request_counts.fold(self.store)
 
     def _purge(self, found: list[kept_requests.FinishedRequest]) -> None:
-        chains = [[removal.purge_writes(one)] for one in found]
+        chains = [self._removal(one) for one in found]
         for one, outcome in zip(found, self.store.commit_many(chains), strict=True):
             assert outcome.error is None or isinstance(outcome.error, Conflict)
             if outcome.error is None:
-                del self.requests[one.request_id]
+                self.requests.pop(one.request_id, None)
+
+    def _removal(self, one: kept_requests.FinishedRequest) -> list[list[Write]]:
+        """Return a removal at once, one that hides first, or one that dies after that."""
+        whole = [removal.hide_writes(one), removal.purge_writes(removal.hidden(one))]
+        return self.draw.choice(([removal.purge_writes(one)], whole, whole[:1]))
 
     def _any(self, *, is_done: bool) -> Request | None:
         found = [one for _, one in sorted(self.requests.items()) if one.is_done == is_done]
