@@ -2,7 +2,7 @@
 
 ``pytest -s tests/chaos/etcd_faults.py`` prints how long callers waited for what.
 ``JOBX_CHAOS_S=30`` is how long each fault lasts, and ``JOBX_CHAOS_SCHEME=etcd2`` has the node use
-the v2 API.
+the v2 API. ``JOBX_CHAOS_REQUESTS=500`` is how many are asked while etcd and the node are killed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ import pytest
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.requests.request_entity import new_id
+from jobx.model import Retry
+from tests.chaos.test_kill import HANDLERS as KILLED_HANDLERS
+from tests.chaos.test_kill import STEPS as KILLED_STEPS
+from tests.chaos.test_kill import Client, Seen, check_store, report, running
 from tests.support.authoring import WORKFLOW, define
 from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.etcd_node import (
@@ -38,6 +42,7 @@ from tests.support.etcd_node import (
 )
 from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of
 from tests.support.proxy import Proxy, proxy
+from tests.support.served import kill, served
 from tests.support.waiting import after, eventually
 
 pytestmark = pytest.mark.timeout(600)
@@ -46,6 +51,7 @@ FAULT_S = float(os.environ.get("JOBX_CHAOS_S", "30"))
 #: How nodes speak to servers.
 SCHEME = os.environ.get("JOBX_CHAOS_SCHEME", "etcd")
 CLIENTS = 8
+REQUESTS = int(os.environ.get("JOBX_CHAOS_REQUESTS", "500"))
 #: How long callers wait.
 WAIT_S = 10.0
 #: What callers may be told: nothing of the request was begun; or it may have been.
@@ -238,3 +244,34 @@ def test_the_server_compacts_all_the_time(run: Callable[..., None], tmp_path: Pa
                     etcd.ctl("compact", str(etcd.ctl("get", "none")["header"]["revision"]))
 
         run(etcd, "compactions", strike)
+
+
+def test_etcd_is_killed_twice_and_the_node_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir, seen, over = tmp_path / "data", Seen(), threading.Event()
+    with etcd_servers(tmp_path / "etcd", flags=(*FORGETFUL, V2)) as etcd:
+        monkeypatch.setenv("JOBX_STORE_URL", etcd.url_of(SCHEME))
+        define(data_dir, KILLED_HANDLERS, KILLED_STEPS, leaf={"retry": Retry(attempts=5)})
+        with served(data_dir) as serving, ThreadPoolExecutor(CLIENTS) as pool:
+            began = time.monotonic()
+            parts = [range(number, REQUESTS, CLIENTS) for number in range(CLIENTS)]
+            asked = [pool.submit(Client(serving, seen, part, over).run) for part in parts]
+            for part, strike in enumerate((etcd.members[0].kill, None, etcd.members[0].kill)):
+                eventually(lambda n=part: len(seen.waits_s) > (n + 1) * REQUESTS // 4, 300.0)
+                if strike is None:
+                    kill(serving.node())
+                    seen.kills["node"] += 1
+                else:
+                    strike()
+                    etcd.start()
+                    seen.kills["etcd"] += 1
+            for one in asked:
+                one.result(300)
+            took_s = time.monotonic() - began
+            assert eventually(lambda: running(serving) == [], timeout_s=60)
+        report(seen, took_s)
+        assert seen.wrong == []
+        assert sorted(seen.ids) == sorted(f"key-{number}" for number in range(REQUESTS))
+        assert [ids for ids in seen.ids.values() if len(ids) > 1] == []
+        check_store(data_dir, {request_id for (request_id,) in seen.ids.values()})

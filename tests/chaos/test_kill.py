@@ -253,14 +253,14 @@ def test_every_request_ends_once_and_right_whatever_is_killed(
     seen = Seen()
     with served(tmp_path, JOBX_REQUESTS_LOST_ATTEMPTS="50", JOBX_HTTP_WORKERS="2") as serving:
         _strain(serving, seen, etcd_of_its_own)
-        eventually(lambda: _running(serving) == [], timeout_s=60)
+        eventually(lambda: running(serving) == [], timeout_s=60)
         started = time.monotonic()
         assert serving.stop() == 0
-        _report(seen, time.monotonic() - started)
+        report(seen, time.monotonic() - started)
     assert seen.wrong == []
     assert sorted(seen.ids) == sorted(f"key-{number}" for number in range(REQUESTS))
     assert [ids for ids in seen.ids.values() if len(ids) > 1] == []
-    _check_store(tmp_path, {request_id for (request_id,) in seen.ids.values()})
+    check_store(tmp_path, {request_id for (request_id,) in seen.ids.values()})
     assert list((tmp_path / "tmp").glob("*")) == []
 
 
@@ -279,7 +279,8 @@ def _strain(serving: Served, seen: Seen, etcd: Etcd | None) -> None:
     killer.join()
 
 
-def _running(serving: Served) -> list[Any]:
+def running(serving: Served) -> list[Any]:
+    """Return the requests that have not ended."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         answer = serving.ask("GET", f"/request/{WORKFLOW}?state=running", None, 30.0, {})
         if answer.status == 200:
@@ -287,7 +288,8 @@ def _running(serving: Served) -> list[Any]:
     return ["unknown"]
 
 
-def _report(seen: Seen, stop_s: float) -> None:
+def report(seen: Seen, last_s: float) -> None:
+    """Print who was killed, how long clients waited, and how long what came last took."""
     waits = sorted(seen.waits_s)
     kills = ", ".join(f"{count} {part}" for part, count in sorted(seen.kills.items()))
     say = sys.stdout.write
@@ -295,11 +297,11 @@ def _report(seen: Seen, stop_s: float) -> None:
     say(
         f"waits of {len(waits)} clients: median {waits[len(waits) // 2]:.2f} s, "
         f"99 % {waits[len(waits) * 99 // 100]:.2f} s, longest {waits[-1]:.2f} s; "
-        f"stopped in {stop_s:.1f} s\n"
+        f"then {last_s:.1f} s\n"
     )
 
 
-def _check_store(data_dir: Path, accepted: set[str]) -> None:
+def check_store(data_dir: Path, accepted: set[str]) -> None:
     """Look into the store: exactly the accepted requests are there, each ended once."""
     with closing(open_store(settings_of(data_dir))) as store:
         prefix = keys.entities("request", WORKFLOW)
@@ -334,7 +336,7 @@ def test_client_that_waits_gets_its_answer_though_its_node_was_killed(
         ask = functools.partial(serving.post, "slow", {"gate": str(gate)})
         client = threading.Thread(target=lambda: answers.append(ask()))
         client.start()
-        (request,) = eventually(lambda: [r for r in _running(serving) if r != "unknown"])
+        (request,) = eventually(lambda: [r for r in running(serving) if r != "unknown"])
         victims = {"node": [serving.node()], "fork server": [serving.fork_server()]}
         for pid in victims.get(part, serving.executors()):
             kill(pid)
