@@ -22,6 +22,12 @@ def rss_bytes(pid: int | str = "self") -> int:
         return 0
 
 
+def time_used() -> tuple[int, int]:
+    """Return this process' processor time in ns, and how often it waited for anything else."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return int((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw
+
+
 def is_stopped(pid: int) -> bool:
     """Return whether a process was stopped by a signal or a tracer."""
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Final, NamedTuple
@@ -22,12 +22,15 @@ from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.scope.invocation import Invocation
 from jobx.payload import IN_PAYLOADS, STAGE_DATA, Payload, StageData
 from jobx.segments import FailedRun, Returned, Segment
+from jobx.system.processes import time_used
 from jobx.work import QUICK_NS, MapWork
 
 #: msgpack: bytes with a 32-bit length, and what no bytes are.
 _BYTES_32: Final = struct.Struct(">BI")
 _BYTES_32_CODE: Final = 0xC6
 _NO_BYTES: Final = b"\xc4\x00"
+#: What a blob takes on a busy machine, about: it is not worth it for a batch that takes less.
+BLOB_NS: Final = 1_000_000
 #: In place of what a stage yields that yields the same as the one before it.
 SAME: Final = b""
 #: What a record takes at most beyond what was yielded.
@@ -57,14 +60,24 @@ class KeptStages:
         folder: Where the blob goes.
         stem: Its name without ``STAGE_DATA``.
         began: When the batch began, monotonic ns.
+        used: Returns the processor time of this process so far, in ns, and how often it waited.
     """
 
-    def __init__(self, work: MapWork, folder: str, stem: str, began: int) -> None:
+    def __init__(
+        self,
+        work: MapWork,
+        folder: str,
+        stem: str,
+        began: int,
+        used: Callable[[], tuple[int, int]] = time_used,
+    ) -> None:
         self._first = work.first
         self._left_bytes = work.data_bytes
         self._folder = folder
         self._name = f"{stem}{STAGE_DATA}"
         self._began = began
+        self._used = used
+        self._used_ns, self._waits = used()
         self._pack = values.packer()
         self._last_stage = "combiner" if work.combiner else "mapper"
         self._records: list[_Record] = []
@@ -103,13 +116,23 @@ class KeptStages:
         """
         failed = {one.vertex for one in segments if isinstance(one, FailedRun)}
         returned = sum([one.count for one in segments if isinstance(one, Returned)])
-        if now - self._began < QUICK_NS * (returned + len(failed)):
+        if self._was_quick(BLOB_NS + QUICK_NS * (returned + len(failed)), now):
             self._records = [one for one in self._records if one.vertex in failed]
             self._is_cut = False
         if self._records:
             self._refer(segments)
             return self._written()
         return _NO_ROOM if self._is_cut else None
+
+    def _was_quick(self, limit_ns: int, now: int) -> bool:
+        """Tell whether the batch took less than a limit, without what it waited for a processor.
+
+        Otherwise a busy machine would have more to do, the busier it is.
+        """
+        if now - self._began < limit_ns:
+            return True
+        used_ns, waits = self._used()
+        return waits == self._waits and used_ns - self._used_ns < limit_ns
 
     def undo(self) -> None:
         """Remove the blob."""

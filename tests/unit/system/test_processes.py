@@ -3,10 +3,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
-from jobx.system.processes import how_ended, is_stopped, limit_bytes, rss_bytes
+from jobx.system.processes import how_ended, is_stopped, limit_bytes, rss_bytes, time_used
 from tests.support.waiting import eventually
 
 
@@ -27,6 +28,13 @@ def test_process_that_has_ended_has_no_memory() -> None:
     with subprocess.Popen(["/bin/true"]) as process:
         process.wait(60)
     assert rss_bytes(process.pid) == 0
+
+
+def test_who_sleeps_has_waited_and_who_works_uses_a_processor() -> None:
+    used_ns, waits = time_used()
+    time.sleep(0.001)
+    assert time_used()[1] > waits
+    eventually(lambda: time_used()[0] > used_ns)
 
 
 @pytest.mark.parametrize(

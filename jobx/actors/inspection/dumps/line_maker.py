@@ -20,7 +20,8 @@ _OUTPUTS: Final = {"map": "output", "combine": "combiner_output", "reduce": "red
 _QUICK: Final = Shown(why="it took under 0.25 ms, or its batch did for each")
 _FULL: Final = Shown(why="there was no room for it on the disk or within retention.data_bytes")
 _UNKEPT: Final = Shown(
-    why="retention.data was none, retention.data_bytes was reached, or an older version ran it"
+    why="retention.data was none, retention.data_bytes was reached, to keep it would have taken "
+    "longer than its batch took, or an older version ran it"
 )
 _DROPPED: Final = Shown(why="it was removed when the request had succeeded (retention.data)")
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from jobx import values
-from jobx.handlers.execution.stage_data import KeptStages, _compressed
+from jobx.handlers.execution.stage_data import BLOB_NS, KeptStages, _compressed
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.run_merger import merge
@@ -21,14 +21,16 @@ from jobx.work import QUICK_NS, MapWork
 from tests.support import frames
 
 SLOW = (
-    "import time\nyield Return()\ntime.sleep(0.001)\n"
+    "import time\nyield Return()\ntime.sleep(0.002)\n"
     "for k, v in arguments:\n yield 'a', v\n yield 'a', 1"
 )
-QUICK = SLOW.replace("time.sleep(0.001)", "pass")
+QUICK = SLOW.replace("time.sleep(0.002)", "pass")
 LOADS = {
     "c": frames.load("c", "combiner", "def handler(key, values): yield key, sum(values) * 10"),
     "r": frames.load("r", "reducer", "def handler(key, values): yield key, sum(values) + 1"),
 }
+#: What a batch of one mapper takes at least that is worth a blob.
+LEAST_NS = BLOB_NS + QUICK_NS
 #: More than all records of these tests take.
 ROOM = 1 << 16
 
@@ -112,6 +114,26 @@ def test_what_was_there_before_a_failure_is_kept_whatever_the_batch_took(tmp_pat
     segments = [Returned(1, 10, [], True, b""), FailedRun(11, wrong, stage="reducer")]
     data = batch_of(tmp_path).close(segments, now=QUICK_NS)
     assert records(data, tmp_path) == [(11, "mapper", [["a", [1]]])]
+
+
+@pytest.mark.parametrize(
+    ("used", "is_kept"),
+    [((LEAST_NS - 1, 7), False), ((LEAST_NS, 7), True), ((0, 8), True)],
+    ids=["waited for a processor alone", "used one", "waited for something else"],
+)
+def test_a_batch_that_had_to_wait_for_a_processor_is_as_quick_as_any(
+    tmp_path: Path, used: tuple[int, int], is_kept: bool
+) -> None:
+    groups = Groups(RunWriter(str(tmp_path), "x", 1 << 20), 1 << 20)
+    groups.fill(iter([("a", 1)]))
+    work = frames.map_(tmp_path, [[0, 0]], data_bytes=ROOM).work
+    told = iter([(0, 7), used])
+    kept = KeptStages(cast("MapWork", work), str(tmp_path), "s", 0, lambda: next(told))
+    noted = Invocation(frames.REQUEST, "s", 1, 1, output_bytes=10)
+    kept.note(noted, "mapper", groups, started=0, now=LEAST_NS)
+    data = kept.close([Returned(1, 1, [], True, b"")], now=LEAST_NS)
+    assert (data is not None) == is_kept
+    assert bool(blobs(tmp_path)) == is_kept
 
 
 def test_what_there_is_no_room_for_is_left_out_and_said(tmp_path: Path) -> None:
