@@ -51,6 +51,8 @@ def load(
             section, _, name = dotted.partition(".")
             tree.setdefault(section, {})[name] = value
     settings = _convert(tree, wrong)
+    with refusals.collect(wrong):
+        _check_data_dir(settings)
     _refuse_unknown(environ, settings, wrong)
     refusals.refuse(wrong)
     return settings
@@ -61,6 +63,16 @@ def file_of(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     if path is None and environ.get("JOBX_CONFIG"):
         return Path(environ["JOBX_CONFIG"])
     return path
+
+
+def _check_data_dir(settings: Settings) -> None:
+    """Check the name of the data folder; it begins with the current folder, unless it is whole."""
+    if not settings.node.data_dir:
+        reason = "must not be empty; the current folder is '.'"
+        raise ConfigError("node.data_dir", "''", reason)
+    path = str(settings.data_dir)
+    if not _is_text(path):
+        raise ConfigError("node.data_dir", quote(path), "must be a path in UTF-8")
 
 
 def _refuse_unknown(
@@ -179,12 +191,27 @@ def _convert_section(
             reason = f"unknown; {meant}[{section}] knows {known}"
             wrong.append(ConfigError(setting, quote(value), reason))
             continue
+        if setting != "node.data_dir" and not _is_text(value):
+            wrong.append(ConfigError(setting, _shown(name, value), "must be text in UTF-8"))
+            continue
         try:
             checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
         except (msgspec.ValidationError, OverflowError):
             reason = f"must be {setting_types.described(hints[name])}"
             wrong.append(ConfigError(setting, _shown(name, value), reason))
     return kind(**checked)
+
+
+def _is_text(value: object) -> bool:
+    """Return whether text, or a list of it, is what other processes and files can be told."""
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    if not isinstance(value, str):
+        return True
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _shown(name: str, value: object) -> str:

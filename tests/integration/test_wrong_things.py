@@ -102,6 +102,9 @@ COMMANDS: Final[list[tuple[list[str], int, list[str]]]] = [
     (["notify", "listen", "--port", "70000"], USAGE, ["--port", "70000"]),
     (["completion", "csh"], USAGE, ["'csh'", "'bash'"]),
     (["cluster", "status"], INVALID, ["store.url"]),
+    (["workflow", "list", "--data", ""], INVALID, ["node.data_dir", "empty", "'.'"]),
+    (["workflow", "list", "--data", "d\udcff"], INVALID, ["node.data_dir", "UTF-8"]),
+    (["run", "w/m", "--data", "d\udcff"], INVALID, ["node.data_dir", "UTF-8"]),
     (["workflow", "list", "--config", "nothing.toml"], INVALID, ["nothing.toml", "No such file"]),
 ]
 

@@ -270,3 +270,30 @@ def test_a_file_beyond_what_can_be_read_is_refused_by_its_name(text: str, tmp_pa
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(str(path))):
         load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "setting"),
+    [
+        ("JOBX_NODE_DATA_DIR", "", "node.data_dir"),
+        ("JOBX_NODE_DATA_DIR", "d\udcff", "node.data_dir"),
+        ("JOBX_NODE_DATA_DIR", "d\0", "node.data_dir"),
+        ("JOBX_MAIL_SENDER", "a\udcff@b", "mail.sender"),
+        ("JOBX_SCOPE_PATH", "/a,/b\udcff", "scope.path"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_by_the_name_of_their_setting(
+    variable: str, text: str, setting: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^setting {setting}: "):
+        load(None, {variable: text})
+
+
+def test_a_data_folder_below_a_folder_whose_name_is_no_text_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "\udcff").mkdir()
+    monkeypatch.chdir(tmp_path / "\udcff")
+    with pytest.raises(ConfigError, match="data_dir: must be a path in UTF-8"):
+        load(None, {})
+    assert load(None, {}, {"node.data_dir": str(tmp_path)}).data_dir == tmp_path
