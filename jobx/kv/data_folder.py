@@ -41,7 +41,7 @@ class FolderFiles:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        found = ((data_dir / name, _identity(data_dir / name)) for name in _KEPT)
+        found = ((data_dir / name, identity_of(data_dir / name)) for name in _KEPT)
         self._files = {path: identity for path, identity in found if identity is not None}
         self.gone: Path | None = None
 
@@ -49,11 +49,12 @@ class FolderFiles:
         """See what is there; blocks."""
         for path, identity in self._files.items():
             with suppress(OSError):  # a disk that fails takes nothing away
-                if _identity(path) != identity:
+                if identity_of(path) != identity:
                     self.gone = path
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what a file or folder keeps as long as it exists, whatever its name; None: no such."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from jobx import meanings
 from tests.support.authoring import ANSWER, SLEEP, define
 from tests.support.processes import alive, descendants
 from tests.support.served import Answer, Served, served
@@ -135,6 +136,19 @@ def _of(folder: Path) -> list[int]:
                 if os.fsencode(folder) in b"".join(told) and alive(int(entry)):
                     found.append(int(entry))
     return found
+
+
+def test_no_new_store_is_begun_in_place_of_a_data_folder_that_was_taken_away(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "d"
+    with served(folder) as serving:
+        node = serving.node()
+        folder.rename(tmp_path / "elsewhere")
+        os.kill(node, signal.SIGKILL)
+        assert serving.process.wait(60) == meanings.STORE
+        serving.expect_gone()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(

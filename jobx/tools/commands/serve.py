@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ import click
 
 from jobx import amounts, logs, meanings, mr_variables
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
-from jobx.errors import DeadlineExceeded, InternalError, JobxError
+from jobx.errors import DeadlineExceeded, InternalError, JobxError, StoreRefused
+from jobx.kv.data_folder import identity_of
 from jobx.questions import GetNode
 from jobx.system.processes import how_ended, is_stopped
 from jobx.tools.serving import checks, systemd
@@ -92,6 +94,8 @@ class Serving:
         self._web = web_child(call.settings, listener)
         self._restarts = {child: RestartBudget(RESTARTS) for child in (self._node, self._web)}
         self._due: dict[Child, float] = {}
+        #: The data folder that the node has used.
+        self._folder: tuple[int, int] | None = None
         limit_s = call.settings.node.watchdog_s
         self._stillness = {child: Stillness(limit_s) for child in (self._node, self._web)}
 
@@ -119,6 +123,7 @@ class Serving:
     def _start(self) -> None:
         self._node.start()
         self._until(self._node, self._node_answers)
+        self._folder = identity_of(self._settings.data_dir)
         self._web.start()
         self._until(self._web, self._web_answers)
         url, executors = url_of(self._address), self._settings.executor_count
@@ -202,6 +207,7 @@ class Serving:
         now = time.monotonic()
         due = self._due.get(child)
         if due is not None and due <= now:
+            self._check_folder()
             del self._due[child]
             child.start()
             self._stillness[child].reset()
@@ -213,6 +219,19 @@ class Serving:
                 raise InternalError(f"the {child.name} {how_ended(code)} too often")
             log.warning("the %s %s; starting it again", child.name, how_ended(code))
             self._due[child] = now + decision.delay_s
+
+    def _check_folder(self) -> None:
+        """Check that the data folder is there: a node would make a new one, and know of nothing.
+
+        Raises:
+            StoreRefused: It was removed or replaced.
+        """
+        path, found = self._settings.data_dir, self._folder
+        with suppress(OSError):  # a disk that fails takes nothing away
+            found = identity_of(path)
+        if self._folder not in (None, found):
+            reason = "it was removed or replaced while it was in use; put it back, then start again"
+            raise StoreRefused(str(path), reason)
 
     def _drain(self) -> int:
         """Let the web workers answer clients, then let the node finish; return the exit code.
