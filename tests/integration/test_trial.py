@@ -239,11 +239,12 @@ def test_job_runs_through_all_its_steps(folder: Path, tmp_path: Path) -> None:
     assert len(result.trace.root.children) == 3
 
 
+@pytest.mark.parametrize("scheme", ["etcd", "etcd2"])
 def test_workflow_on_etcd_has_keys_of_its_own_and_leaves_none(
-    folder: Path, tmp_path: Path, etcd: Etcd
+    scheme: str, folder: Path, tmp_path: Path, etcd: Etcd
 ) -> None:
     steps = {"count": ("count", None, "add_up")}
-    root = f"{etcd.url}/{uuid.uuid4().hex}"
+    root = f"{etcd.url_of(scheme)}/{uuid.uuid4().hex}"
     settings = Settings(store=StoreSettings(url=root))
     for name in ("one", "two"):
         with LocalWorkflow(folder, steps, tmp_path / name, settings=settings) as workflow:
