@@ -19,6 +19,7 @@ from jobx import meanings
 from jobx.tools.cli import main
 from tests.support.authoring import WORKFLOW, define
 from tests.support.disks import below
+from tests.support.explaining import explain
 from tests.support.http_sink import HttpSink, http_sink
 from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of
 from tests.support.served import Answer, Served, served
@@ -329,6 +330,8 @@ def test_a_job_may_have_its_requests_wait_for_a_capability(tmp_path: Path) -> No
                 60
             )
             eventually(lambda one=name: node.ask("request.get", **one)["waits_for"] == ("gpu",))
+        eventually(lambda: explain(node, "r1").groups[0].cause == "capability")
+        assert "no node offers gpu" in explain(node, "r1").groups[0].says
         cancelled = node.ask("request.cancel", **names[1], reason="enough")
         assert cancelled["state"] == "cancelled"
     with live_node(tmp_path, node__capabilities=("general", "gpu")) as node:

@@ -161,6 +161,17 @@ def _still(group: OpenGroup) -> OpenGroup | None:
     return group if "no sign of life" in group.says else None
 
 
+def test_a_handler_that_is_out_of_memory_is_named_with_its_limit(start: Start) -> None:
+    greedy = "def handler(arguments):\n    yield Return()\n    held = bytearray(2 << 30)\n"
+    limit = {"executors__memory_bytes": 512 << 20}
+    node = start({"greedy": greedy}, {"greedy": ("greedy", "sum")}, **limit)
+    view = ended(node, begin(node, "greedy", {}))
+    assert view.request.failure is not None
+    assert (view.request.failure.kind, view.request.failure.type) == ("memory", "MemoryError")
+    assert "m0" in view.says
+    assert "memory" in view.says
+
+
 def test_a_mapper_is_suspended_while_its_window_is_full(start: Start, tmp_path: Path) -> None:
     node = start(
         {"fan": FAN, "gate": GATE},
