@@ -72,6 +72,8 @@ def started(noted: Shell, tmp_path: Path) -> Iterator[Path]:
     """The socket of the server that ``mr_start_gunicorn_dev`` starts."""
     path = tmp_path / "mr.sock"
     start = "export MR_WORKFLOW_NAMES=test_workflow MR_NSQD_HOSTS=h MR_LOG_FILEPATH=mr.log\n"
+    # What stages yielded is asked for after the end, when a node may remove it at any moment.
+    start += "export JOBX_RETENTION_DATA=all\n"
     start += "mr_start_gunicorn_dev >serve.out 2>serve.err & echo $!"
     process_id = int(noted(start).stdout)
     try:
