@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,13 @@ class Server:
         path: str,
         body: Any = None,
         connection: http.client.HTTPConnection | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Return the JSON of a good answer."""
         connection = connection or self.connection
         sent = None if body is None else json.dumps(body)
-        connection.request(method, path, sent, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        connection.request(method, path, sent, headers)
         answer = connection.getresponse()
         text = answer.read()
         if answer.status not in (200, 202):

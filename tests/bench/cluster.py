@@ -1,19 +1,21 @@
 """What three nodes do beside one: invocations a second, sleeping handlers, a trip, an idle node.
 
-``python -m tests.bench.cluster [fan] [nap] [trip] [idle] [back] [--quick]`` prints it alone. It
-needs etcd and nsqd. Three nodes and one with a store of its own are asked in turns, on the same
-servers: what else the machine does concerns all alike.
+``python -m tests.bench.cluster [fan] [nap] [trip] [idle] [back] [lost] [--quick]`` prints it
+alone. It needs etcd and nsqd. Three nodes and one with a store of its own are asked in turns, on
+the same servers: what else the machine does concerns all alike.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,28 +23,34 @@ from typing import Any, Final
 from rich.table import Table
 
 from jobx import config_loading
-from jobx.kv.opening import open_store
+from jobx.kv.opening import LEASE_S, open_store
+from jobx.kv.requests import lives
+from jobx.kv.store import Store
 from tests.bench.asked_server import Server, percentiles
 from tests.bench.figures import Figure
 from tests.bench.processes import cpu_s, rss_mb, wide_listeners
 from tests.bench.table import command
 from tests.bench.work import WrongResultError, check
-from tests.cluster.clusters import FAN, KEY, NAP
+from tests.cluster.clusters import FAN, GATE, KEY, NAP
 from tests.support import nsq
 from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, write
 from tests.support.etcd import Etcd, etcd_servers, program
+from tests.support.processes import descendants
 from tests.support.waiting import eventually
 
 THREE: Final = "jobx_3nodes"
 ONE: Final = "jobx_1node"
 NAMES: Final = ("a", "b", "c")
 _SLEEP_MS: Final = 120_000
-_HANDLERS: Final = {"fan": FAN, "nap": NAP, "answer": ANSWER, "sleep": SLEEP}
+#: How long a node stands still.
+_STOPPED_S: Final = 12.0
+_HANDLERS: Final = {"fan": FAN, "nap": NAP, "answer": ANSWER, "sleep": SLEEP, "gate": GATE}
 _STEPS: Final = {
     "fan": ("fan", "sum"),
     "each": ("nap", "sum"),
     "answer": ("answer", "sum"),
     "sleep": ("sleep", "sum"),
+    "gate": ("gate", "sum"),
 }
 
 
@@ -57,6 +65,7 @@ class Sizes:
         trips: Small requests, here and to another node.
         idle_s: How long nothing is done.
         gone_s: How long nsqd is gone, each time that it is killed.
+        open: Requests that a node has which is lost.
     """
 
     turns: int
@@ -65,12 +74,13 @@ class Sizes:
     trips: int
     idle_s: float
     gone_s: tuple[float, ...]
+    open: int
 
 
 FULL: Final = Sizes(
-    turns=7, fan=10_000, naps=600, trips=300, idle_s=20.0, gone_s=(0.5, 3.0, 8.0, 16.0)
+    turns=7, fan=10_000, naps=600, trips=300, idle_s=20.0, gone_s=(0.5, 3.0, 8.0, 16.0), open=50
 )
-QUICK: Final = Sizes(turns=2, fan=1000, naps=60, trips=20, idle_s=2.0, gone_s=(0.5,))
+QUICK: Final = Sizes(turns=2, fan=1000, naps=60, trips=20, idle_s=2.0, gone_s=(0.5,), open=20)
 
 
 class Nodes:
@@ -87,6 +97,7 @@ class Nodes:
         self._stack = ExitStack()
         self.three: dict[str, Server] = {}
         self.one: Server
+        self.environ: dict[str, str]
         self.broker: nsq.Nsqd
 
     def __enter__(self) -> Nodes:
@@ -94,6 +105,7 @@ class Nodes:
             etcd = stack.enter_context(etcd_servers(self._folder / "etcd"))
             self.broker = broker = stack.enter_context(nsq.running("nsqd", self._folder))
             three, one = (self._environ(etcd, broker) for _ in range(2))
+            self.environ = three
             for name in NAMES:
                 self.three[name] = stack.enter_context(
                     self._server(name, three, self._executors[0])
@@ -119,10 +131,16 @@ class Nodes:
             "JOBX_BRIDGE_NSQD": broker.address,
             "JOBX_NODE_DRAIN_S": "1",
         }
-        flags = {"node.data_dir": str(self._folder / name), "store.url": environ["JOBX_STORE_URL"]}
-        with closing(open_store(config_loading.load(None, {}, flags))) as store:
+        with self.store(environ) as store:
             write(store, _HANDLERS, _STEPS)
         return environ
+
+    @contextmanager
+    def store(self, environ: Mapping[str, str]) -> Iterator[Store]:
+        """Open the store of a cluster."""
+        flags = {"node.data_dir": str(self._folder), "store.url": environ["JOBX_STORE_URL"]}
+        with closing(open_store(config_loading.load(None, {}, flags))) as store:
+            yield store
 
     def _server(self, name: str, environ: dict[str, str], executors: int) -> Server:
         settings = {**environ, "JOBX_NODE_ID": name}
@@ -143,10 +161,16 @@ def post(server: Server, job: str, **arguments: Any) -> Any:
     return _ask(server, "POST", f"/job/{WORKFLOW}/{job}", {"arguments": arguments})
 
 
-def _ask(server: Server, method: str, path: str, body: Any = None) -> Any:
+def _ask(
+    server: Server,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Any:
     """Ask over a connection of its own: idle ones are closed."""
     with closing(server.connect()) as connection:
-        return server.ask(method, path, body, connection)
+        return server.ask(method, path, body, connection, headers)
 
 
 def places(server: Server) -> set[str]:
@@ -221,6 +245,45 @@ def back_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     yield Figure(peer=THREE, work="nodes_back", n=len(taken), seconds=max(taken))
 
 
+def lost_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Yield how long after it was stopped or killed a node had no open request any more.
+
+    All of its requests wait in their handlers meanwhile; then each ends, and rightly.
+    """
+    with Nodes(folder, (2, 2)) as nodes, nodes.store(nodes.environ) as store:
+        taken = []
+        for name, number in (("a", signal.SIGSTOP), ("b", signal.SIGKILL)):
+            gate = folder / f"gate-{name}"
+            posted = [_post_gated(nodes.three[name], gate) for _ in range(sizes.open)]
+            pids = [nodes.three[name].pid, *descendants(nodes.three[name].pid)]
+            began = time.perf_counter()
+            _signal_all(pids, number)
+            eventually(lambda: not lives.opened(store, name), 120.0)  # noqa: B023 - at once
+            taken.append(time.perf_counter() - began)
+            time.sleep(max(0.0, began + _STOPPED_S - time.perf_counter()))
+            _signal_all(pids, signal.SIGCONT)
+            gate.touch()
+            for request_id in posted:
+                path = f"/request/{WORKFLOW}/{request_id}/result"
+                answer = _ask(nodes.three["c"], "GET", path, headers={"Prefer": "wait=60"})
+                check("lost: the result", answer["result"]["pairs"], [["n", 1]])
+    yield Figure(peer=THREE, work="nodes_lost", n=sizes.open, seconds=max(taken))
+
+
+def _post_gated(server: Server, gate: Path) -> str:
+    """Begin a request that waits for a file; return its id."""
+    body = {"arguments": {"gate": str(gate)}}
+    headers = {"Prefer": "respond-async"}
+    answer = _ask(server, "POST", f"/job/{WORKFLOW}/gate", body, headers)
+    return str(answer["request_id"])
+
+
+def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def _busy(nodes: Nodes) -> Server:
     """Keep the executors of one node busy, so that its requests run elsewhere; return it."""
     busy = nodes.three["a"]
@@ -271,6 +334,7 @@ ROWS: Final[dict[str, Callable[[Path, Sizes], Iterator[Figure]]]] = {
     "trip": trip_rows,
     "idle": idle_rows,
     "back": back_rows,
+    "lost": lost_rows,
 }
 #: By work: what is compared, the bound, whether it is an upper one.
 _BARS: Final = {
@@ -309,6 +373,8 @@ def draw(figures: list[Figure]) -> Table:
 def _beside(figure: Figure, other: Figure | None) -> str:
     if figure.work == "nodes_back":
         return "bar ≤ 2 s"
+    if figure.work == "nodes_lost":
+        return f"bar ≤ {LEASE_S + 2:g} s"
     if other is None:
         return "bar ≤ 90 MB, 1.5 %"
     text, compare = _BARS[figure.work]
