@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 
 from jobx.actors.bridge.nsq import clients, connection
 from jobx.actors.bridge.nsq.clients import Publisher, Server, Subscriber
+from jobx.actors.bridge.nsq.connection import Access
 from tests.support.nsq_ends import PLAIN, TOPIC, any_of, ends
 from tests.support.waiting import eventually_soon
 
@@ -103,6 +105,22 @@ def test_a_server_that_makes_no_sense_is_left_and_tried_again(
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(test())
+
+
+def test_a_server_that_falls_silent_in_the_handshake_of_tls_is_left_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "HANDSHAKE_S", 0.2)
+    offered = frame(0, b'{"max_rdy_count": 2500, "tls_v1": true}')
+
+    async def test() -> None:
+        impostor = Impostor(lambda writer: writer.write(offered))
+        async with impostor.serve() as server:
+            publisher = Publisher(server, Access(ssl.create_default_context()))
+            await eventually_soon(lambda: impostor.opened > 2)
+            publisher.close()
+
+    asyncio.run(test())
 
 
 def test_a_client_never_has_two_connections() -> None:

@@ -124,6 +124,8 @@ class Connection(AsyncConn, asyncio.Protocol):
         if self._transport is not None:
             self._flush()
             self._transport.abort()
+            # In the midst of TLS's handshake asyncio and uvloop report no end.
+            self._loop.call_soon(self.connection_lost, None)
         elif self._task is not None:
             self._task.cancel()
             self.connection_lost(None)

@@ -50,6 +50,8 @@ class NsqTransport:
         self._receives: dict[str, Receive] = {}
         #: By workflow, and what their topics end with.
         self._subscribers: dict[tuple[str, str], Subscriber] = {}
+        #: Those of them that show each second that nsqd is there.
+        self._watched: set[tuple[str, str]] = set()
         self._publishers: dict[Server, Publisher] = {}
         self._peers: dict[str, Server] = {}
         self._earlier: frozenset[str] = frozenset()
@@ -112,11 +114,14 @@ class NsqTransport:
                 partial(self._way_is_open, workflow),
                 losses=self._losses,
                 dials=self._dials,
-                heartbeat_s=self._heartbeat_s(),
+                heartbeat_s=self._heartbeat_s(workflow, ending),
             )
 
-    def _heartbeat_s(self) -> int:
-        return HEARTBEAT_S if len(self._subscribers) < WATCHED else SLOW_HEARTBEAT_S
+    def _heartbeat_s(self, workflow: str, ending: str) -> int:
+        if len(self._watched) == WATCHED:
+            return SLOW_HEARTBEAT_S
+        self._watched.add((workflow, ending))
+        return HEARTBEAT_S
 
     def _hear_earlier(self) -> None:
         """Take in what peers of earlier versions send, while there are some."""
@@ -128,6 +133,7 @@ class NsqTransport:
 
     def _close(self, workflow: str, ending: str) -> None:
         subscriber = self._subscribers.pop((workflow, ending), None)
+        self._watched.discard((workflow, ending))
         if subscriber is not None:
             subscriber.close()
 

@@ -96,6 +96,22 @@ def test_nsqd_is_heard_often_on_the_first_of_many_connections() -> None:
     asyncio.run(test())
 
 
+def test_workflows_that_are_left_give_way_to_others_on_which_nsqd_is_heard_often() -> None:
+    async def test() -> None:
+        transport = NsqTransport("a", "p", Server("127.0.0.1", free_port()), Access())
+        for number in range(2 * WATCHED):
+            transport.listen(f"w{number}", lambda *_: None)
+        for number in range(10):
+            transport.leave(f"w{number}")
+        for number in range(20):
+            transport.listen(f"v{number}", lambda *_: None)
+        beats = [client._heartbeat_s for client in transport._subscribers.values()]
+        assert beats[-20:] == [HEARTBEAT_S] * 10 + [SLOW_HEARTBEAT_S] * 10
+        transport.close()
+
+    asyncio.run(test())
+
+
 def test_a_way_that_opens_is_named_by_its_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     connecting: list[Connection] = []
     monkeypatch.setattr(Connection, "connect", lambda me: connecting.append(me))
