@@ -28,8 +28,10 @@ from jobx.kv.opening import is_here, sweep_lease
 from jobx.kv.store import Store
 from jobx.system.kernel import Heap
 
-#: How often the store is checked for entity changes that were not announced.
+#: How often the store is checked for entity changes that were not announced: one that is here, …
 REFRESH_S: Final = 0.5
+#: … and one on servers, which a check costs more.
+SERVED_REFRESH_S: Final = 1.0
 #: How often the files of the data folder are checked.
 PLACE_S: Final = 2.0
 #: How often the shared place of blobs is asked whether it is there.
@@ -99,7 +101,8 @@ class Upkeep:
         periodic, janitor = self.parts.periodic(), self._janitor()
         self.parts.callback(janitor.stop)
         every, files = periodic.every, self.settings.files
-        every(REFRESH_S, self.background, self.library.refresh, after=refreshed)
+        refresh_s = REFRESH_S if is_here(self.settings) else SERVED_REFRESH_S
+        every(refresh_s, self.background, self.library.refresh, after=refreshed)
         every(SWEEP_S, self.background, self.life.note_clock)
         every(USUAL_S, self.background, self.usual_times.write, after=self.usual_times.note)
         every(HEAP_S, self.background, Heap().give_back)

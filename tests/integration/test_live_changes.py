@@ -27,7 +27,8 @@ NEGATING = "def handler(key, values):\n    yield key, -sum(values)\n"
 @pytest.fixture
 def live(start: Start, monkeypatch: pytest.MonkeyPatch) -> LiveNode:
     """A node that does not look for changes by itself."""
-    monkeypatch.setattr(upkeep, "REFRESH_S", threading.TIMEOUT_MAX)
+    for how_often in ("REFRESH_S", "SERVED_REFRESH_S"):
+        monkeypatch.setattr(upkeep, how_often, threading.TIMEOUT_MAX)
     return start({"one": ANSWER, "two": OTHER, "minus": NEGATING}, {"s": ("one", "sum")})
 
 
