@@ -40,7 +40,7 @@ class ProgramAnswer:
     """The answer of a program to a call, line by line.
 
     A line that begins like one of the protocol must be one: if it cannot be read, the call fails.
-    Any other line is output; a call with no other answer fails too.
+    Any other line is output, which is no answer.
 
     Args:
         scope: Takes output and session values; the program may call its names.
@@ -61,6 +61,7 @@ class ProgramAnswer:
         self.offers: dict[str, Callable[[], Value]] = {}
         self._hears = hears
         self._pairs = 0
+        self._output = Unread('a line of the protocol, such as {"pair":[key,value]}')
 
     def yielded(self, written: Iterable[bytes]) -> Iterator[object]:
         """Yield markers and pairs, as a handler in Python would.
@@ -69,7 +70,7 @@ class ProgramAnswer:
             GuestFailed: The program said that it failed.
             Misuse: A line of the protocol is invalid; the message has its number.
         """
-        output = Unread('a line of the protocol, such as {"pair":[key,value]}')
+        output = self._output
         for number, line in enumerate(written, 1):
             if (pairs := lines.scalar_pairs(line)) is not None:
                 output.is_answered = True
@@ -89,7 +90,23 @@ class ProgramAnswer:
                 return
             else:
                 yield from _TAKE[word](self, content)
-        output.check()
+
+    def check(self) -> None:
+        """See that a program that has ended answered: one that lost its answer may be silent.
+
+        Where it was given no keys, there was nothing to lose.
+
+        Raises:
+            Misuse: It did not answer.
+        """
+        self._output.check()
+        if not self._output.is_answered and self._has_input():
+            nothing = '{"end":true}'
+            reason = f"the program ended without a line of the protocol: for nothing, {nothing}"
+            raise Misuse("protocol", reason)
+
+    def _has_input(self) -> bool:
+        return self._grouped is None or any(True for _ in self._grouped)
 
     def late(self, line: bytes) -> None:
         """Take a line that came after the end: output, unless it is of the protocol.

@@ -85,6 +85,7 @@ class Executable:
                 talk = program.talk(scope, lambda: lines.reduce_call(scope, given), answer)
             with closing(talk) as written:
                 yield from answer.yielded(written)
+            answer.check()
 
         return run
 

@@ -23,7 +23,7 @@ from jobx.errors import InvalidInput, StoreUnavailable
 from jobx.handlers.failures import GuestFailed, Misuse, over_time
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import ProgramAnswer
-from jobx.handlers.languages.base import Checked, Loaded, without_author_code
+from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
 from jobx.handlers.languages.exchange import MAX_LINE_BYTES
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope import arguments as args
@@ -89,7 +89,9 @@ class Wasm:
             show_source(filename(name), handler["source_code"])
         program = _Program(engine, _compile(engine, handler["source_code"]), guests, scope)
         if handler["handler_type"] != "mapper":
-            return Loaded(name, per_key, lambda given: program.run(lines.reduce_call(scope, given)))
+            return Loaded(
+                name, per_key, lambda given: program.run(lines.reduce_call(scope, given), given)
+            )
         spec = handler.get("argument_spec") or ()
 
         def mapper(given: Arguments) -> Iterable[object]:
@@ -178,7 +180,7 @@ class _Program:
     guests: Guests
     scope: Scope
 
-    def run(self, call: Iterable[bytes]) -> Iterator[object]:
+    def run(self, call: Iterable[bytes], grouped: Grouped | None = None) -> Iterator[object]:
         """Run the program to its end, then yield what it wrote."""
         folder = self.guests.folder
         with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=folder) as file:
@@ -187,8 +189,9 @@ class _Program:
                 self._start(stdin, output)
             file.seek(0)
             written = _lines(file)
-            answer = ProgramAnswer(self.scope, hears=False)
+            answer = ProgramAnswer(self.scope, grouped, hears=False)
             yield from answer.yielded(written)
+            answer.check()
             for line in written:
                 answer.late(line)
 

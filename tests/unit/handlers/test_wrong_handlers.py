@@ -186,6 +186,9 @@ FAILED = [
     ("executable", _EXEC % '{"pair":"ab"}', "pair", "pair 0 is not a key and a value"),
     ("executable", _EXEC % '{"end":false}', "protocol", "followed by true"),
     ("executable", "#!/bin/sh\nread -r line\necho 'a 1'", "protocol", "none of its 1 lines"),
+    ("executable", "#!/bin/sh\nread -r line", "protocol", "ended without a line"),
+    ("executable", "#!/bin/sh\nread -r line\necho", "protocol", "ended without a line"),
+    ("executable", "#!/bin/sh\ntrue", "protocol", "ended without a line"),
     (
         "executable",
         '#!/bin/sh\nread -r line\nprintf \'{"return":true}\\n{"end":true}\\n{"pair":[1,1]}\\n\'',

@@ -35,6 +35,10 @@ def state(guests: Guests, language: str = "executable", **sources: str) -> Execu
     return frames.state(Path(guests.folder), *loads, guests=guests)
 
 
+#: Reads a call to its end, and ends.
+SILENT = "#!/bin/sh\nwhile read -r line; do case $line in *end*) exit;; esac; done"
+
+
 def once(*lines: str) -> str:
     """Return a script that reads one call, runs lines and ends."""
     return "\n".join(["#!/bin/sh", "read -r line", *lines])
@@ -298,8 +302,18 @@ def test_a_call_that_a_program_took_up_is_not_repeated(guests: Guests, tmp_path:
         f"read -r line; echo x >> {tmp_path}/calls; echo oops >&2"
     )
     made = state(guests, m=serve)
-    assert [pairs(made, one) for one in run(made, [1, 1], [2, 2], reducer=None)] == [[], []]
+    first, second = run(made, [1, 1], [2, 2], reducer=None)
+    assert pairs(made, first) == []
+    assert "without a line of the protocol" in failed(second)["message"]
     assert (tmp_path / "calls").read_text() == "x\nx\n"
+
+
+def test_a_reducer_is_silent_only_where_it_is_given_no_keys(guests: Guests) -> None:
+    made = state(guests, m=once("echo '{\"return\":true}'", "echo '{\"pair\":[1,1]}'"), r=SILENT)
+    nothing = frames.run(made, frames.reduce(Path(guests.folder), []))[0]
+    assert nothing[0] != "failed"
+    lost = failed(run(made, [1, 1])[0])
+    assert lost["message"].startswith("the program ended without a line of the protocol")
 
 
 def test_a_program_may_complain_at_length_after_its_output(guests: Guests) -> None:
