@@ -15,7 +15,7 @@ from typing import Final
 from jobx.actors import code_sweep
 from jobx.actors.orphans import Orphans, RequestNames
 from jobx.config_sections import FilesSettings
-from jobx.errors import Conflict, InUse, JobxError, Unavailable
+from jobx.errors import Conflict, EntryDamaged, InUse, JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
@@ -50,6 +50,8 @@ INDEX_BATCH: Final = 128
 #: How much longer a request is kept while its result is being delivered, or its blobs cannot be
 #: removed.
 LATER_S: Final = 600.0
+#: Unreadable entries that are remembered, so that each is named once.
+_NAMED: Final = 1000
 _LEAST_PAUSE_S: Final = 0.002
 
 _log = logging.getLogger(__name__)
@@ -101,6 +103,8 @@ class Janitor:
         self._batch = BATCH
         self._totals = KeptTotals(store, max_requests, max_bytes, now)
         self._orphans = Orphans(store, blobs, is_open)
+        #: Unreadable entries that were named in the log.
+        self._named: set[str] = set()
 
     def stop(self) -> None:
         """Stop for good, within one slice."""
@@ -147,7 +151,10 @@ class Janitor:
         while not self._stopping.is_set():
             now_at, limit = self._now_at(), self._batch
             before_at = now_at - self._retention_s
-            found = kept_requests.expired(self._store, before_at, limit, now_at)
+            damaged: list[EntryDamaged] = []
+            found = kept_requests.expired(self._store, before_at, limit, now_at, damaged)
+            for error in damaged:
+                self._name(error)
             removed += self._remove(found, self._postpone)
             self._fold()
             if len(found) < limit:
@@ -202,13 +209,15 @@ class Janitor:
 
         ``leave`` is called with each that must stay for now, and returns what to write then.
         """
-        units: list[list[Write]] = []
+        staying = [item for item in found if self._must_stay(item)]
+        units = [leave(item) for item in staying]
+        stay = {item.marker for item in staying}
         refused: list[str] = []
         removed = 0
-        for item in self._out_of_sight(found):
+        for item in self._out_of_sight([item for item in found if item.marker not in stay]):
             if self._stopping.is_set():
                 break
-            if self._must_stay(item) or not self._remove_blobs(item, refused):
+            if not self._remove_blobs(item, refused):
                 units.append(leave(item))
                 continue
             if self._shorten(item):
@@ -232,14 +241,29 @@ class Janitor:
         bulky: list[FinishedRequest] = []
         for item in found:
             is_bulky = item.events > LOG_SLICE or self._blobs.has(item.workflow, item.request_id)
-            (bulky if is_bulky and not self._must_stay(item) else at_once).append(item)
+            (bulky if is_bulky else at_once).append(item)
         are_hidden = self._commit([removal.hide_writes(item) for item in bulky], is_raced=True)
         hidden = zip(bulky, are_hidden, strict=True)
         return [removal.hidden(item) for item, is_hidden in hidden if is_hidden] + at_once
 
     def _must_stay(self, item: FinishedRequest) -> bool:
+        """Tell whether a delivery needs the request, or may do: one that cannot be read."""
         names = item.workflow, item.request_id
-        return item.has_delivery and deliveries.is_pending(self._store, *names)
+        try:
+            return item.has_delivery and deliveries.is_pending(self._store, *names)
+        except EntryDamaged as error:
+            self._name(error)
+            return True
+
+    def _name(self, error: EntryDamaged) -> None:
+        """Say once what cannot be read, and so stays."""
+        key = str(error.args[0])
+        if key in self._named:
+            return
+        if len(self._named) >= _NAMED:
+            self._named.clear()
+        self._named.add(key)
+        _log.error("what belongs to it is not removed: %s", error)
 
     def _remove_blobs(self, item: FinishedRequest, refused: list[str]) -> bool:
         """Remove the blobs of a request; return whether all of them are gone.

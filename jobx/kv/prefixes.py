@@ -51,14 +51,16 @@ def scan(
         after = entries[-1].key
 
 
-def branches(store: Store, prefix: str, levels: int = 1) -> Iterator[str]:
+def branches(
+    store: Store, prefix: str, levels: int = 1, damaged: list[EntryDamaged] | None = None
+) -> Iterator[str]:
     """Yield the distinct beginnings of keys, ``levels`` names below ``prefix``, in order.
 
     Each costs one read, however many keys begin with it; on etcd's v2 API that reads a whole
-    folder of them.
+    folder of them. What is unreadable is raised, or collected in ``damaged`` and passed over.
     """
     after = None
-    while entries := store.range(prefix, after=after, limit=1):
+    while entries := store.range(prefix, after=after, limit=1, damaged=damaged):
         names = entries[0].key.removeprefix(prefix).split("/")[:levels]
         branch = prefix + "/".join(names)
         yield f"{branch}/"

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobx.errors import InvalidInput
+from jobx.errors import Conflict, EntryDamaged, InvalidInput
 from jobx.kv import keys
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import event_log, request_counts, request_index
@@ -36,6 +36,8 @@ class KeptMark(Struct, frozen=True, array_like=True):
     row: Row = Row()
     #: Of its log, result and large values; 0 of requests of versions before that.
     size_bytes: int = 0
+    #: Whether nothing is left of it that users see, so that nobody can keep it any more.
+    is_hidden: bool = False
 
 
 class FinishedRequest(Struct, frozen=True):
@@ -117,7 +119,11 @@ def _end(request: Request) -> str:
 
 
 def expired(
-    store: Store, before_at: float, limit: int, now_at: float = 0.0
+    store: Store,
+    before_at: float,
+    limit: int,
+    now_at: float = 0.0,
+    damaged: list[EntryDamaged] | None = None,
 ) -> list[FinishedRequest]:
     """Return at most ``limit`` requests that have expired; oldest first of each plan.
 
@@ -126,26 +132,30 @@ def expired(
         before_at: Those that ended before this have expired …
         limit: Largest number of requests.
         now_at: … unless they have a retention of their own, which is over now.
+        damaged: Collects the errors of unreadable keys, instead of raising them.
     """
     found: list[FinishedRequest] = []
-    for branch in branches(store, keys.KEPT, levels=2):
+    for branch in branches(store, keys.KEPT, levels=2, damaged=damaged):
         own = branch + keys.EXPIRY
         for prefix, end in ((branch, keys.instant(before_at)), (own, keys.expiry(now_at))):
             if len(found) == limit:
                 return found
-            found += map(read, _until(store, prefix, branch + end, limit - len(found)))
+            found += map(read, _until(store, prefix, branch + end, limit - len(found), damaged))
     return found
 
 
-def _until(store: Store, prefix: str, end: str, limit: int) -> list[Entry]:
+def _until(
+    store: Store, prefix: str, end: str, limit: int, damaged: list[EntryDamaged] | None
+) -> list[Entry]:
     """Return entries with a prefix up to a key.
 
     Mostly there is none. So the first one is read alone: on etcd's v2 API each end has a folder.
     """
-    first = store.range(prefix, limit=1)
+    first = store.range(prefix, limit=1, damaged=damaged)
     if not first or first[0].key >= end:
         return []
-    return [entry for entry in store.range(prefix, limit=limit) if entry.key < end]
+    entries = store.range(prefix, limit=limit, damaged=damaged)
+    return [entry for entry in entries if entry.key < end]
 
 
 def find(store: Store, request: Request) -> FinishedRequest:
@@ -165,7 +175,7 @@ def find(store: Store, request: Request) -> FinishedRequest:
         if entry.key.endswith(f"/{names[1]}"):
             return read(entry)
     marker, mark = _mark(request, "", 0)
-    return FinishedRequest(marker, *names, *msgspec.structs.astuple(mark))
+    return _finished(marker, mark, None)
 
 
 def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
@@ -202,10 +212,13 @@ def postpone_writes(
 def pin_writes(store: Store, kept: FinishedRequest, *, is_pinned: bool) -> list[Write]:
     """Return the writes that keep a request for ever, or as long as others again.
 
-    None if it is so already. A Conflict means that it has been removed or postponed meanwhile.
+    None if it is so already. A Conflict, here or of the commit, means that it has been hidden,
+    removed or postponed meanwhile.
     """
     entry = store.get(kept.marker)
-    if entry is None or kept.is_pinned == is_pinned:
+    if entry is None or _mark_in(entry).is_hidden:
+        raise Conflict(kept.marker)
+    if kept.is_pinned == is_pinned:
         return []
     branch, end, request_id = kept.marker.rsplit("/", 2)
     end = f"{keys.PINNED}{end}" if is_pinned else end.removeprefix(keys.PINNED)
@@ -243,12 +256,19 @@ def accepted_of(store: Store, workflow: str, request_id: str) -> dict[str, Any]:
 
 def read(entry: Entry) -> FinishedRequest:
     """Return what a key of the index says of its request."""
-    _, workflow, _, _, request_id = entry.key.split("/")
+    return _finished(entry.key, _mark_in(entry), entry.revision)
+
+
+def _mark_in(entry: Entry) -> KeptMark:
     try:
-        mark = _DECODER.decode(entry.value)
+        return _DECODER.decode(entry.value)
     except msgspec.DecodeError:  # only its removal depends on it
-        mark = KeptMark("failed", 0)
+        return KeptMark("failed", 0)
+
+
+def _finished(marker: str, mark: KeptMark, revision: int | None) -> FinishedRequest:
+    _, workflow, _, _, request_id = marker.split("/")
     return FinishedRequest(
-        *(entry.key, workflow, request_id, mark.state, mark.events, mark.has_delivery),
-        *(mark.idempotency, mark.row, mark.size_bytes, entry.revision),
+        *(marker, workflow, request_id, mark.state, mark.events, mark.has_delivery),
+        *(mark.idempotency, mark.row, mark.size_bytes, revision),
     )

@@ -32,9 +32,10 @@ def hide_writes(kept: FinishedRequest) -> list[Write]:
 
     They are possible once, as those of ``purge_writes``. The key says that nothing else is left.
     """
-    mark = msgspec.json.encode(KeptMark(kept.state, kept.events, size_bytes=kept.size_bytes))
+    size_bytes = kept.size_bytes
+    mark = KeptMark(kept.state, kept.events, size_bytes=size_bytes, is_hidden=True)
     assert kept.revision is not None, kept  # noqa: S101 - the index was read
-    return [*_visible(kept), Replace(kept.marker, mark, kept.revision)]
+    return [*_visible(kept), Replace(kept.marker, msgspec.json.encode(mark), kept.revision)]
 
 
 def hidden(kept: FinishedRequest) -> FinishedRequest:

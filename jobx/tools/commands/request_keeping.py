@@ -75,16 +75,28 @@ def pin(store: Store, workflow: str, request_ids: Sequence[str], *, is_pinned: b
 
     Raises:
         NotEnded: One of them still runs; nothing was changed.
-        Conflict: One of them was removed meanwhile.
+        NotFound: There is no such request, or it was removed meanwhile.
+        Conflict: One of them was changed again and again meanwhile.
     """
     named = [request_entity.get(store, workflow, request_id) for request_id in request_ids]
     for entity in named:
         if not entity.is_done:
             raise NotEnded(entity.request_id)
     for entity in named:
-        found = kept_requests.find(store, entity)
-        if writes := kept_requests.pin_writes(store, found, is_pinned=is_pinned):
-            store.commit(writes)
+        _pin(store, entity, is_pinned=is_pinned)
+
+
+def _pin(store: Store, entity: model.Request, *, is_pinned: bool) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            found = kept_requests.find(store, entity)
+            if writes := kept_requests.pin_writes(store, found, is_pinned=is_pinned):
+                store.commit(writes)
+            return
+        except Conflict:
+            entity = request_entity.get(store, entity.workflow_name, entity.request_id)
+            if not left:
+                raise
 
 
 def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterator[model.Request]:

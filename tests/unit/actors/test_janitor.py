@@ -10,14 +10,14 @@ import pytest
 
 from jobx.actors import janitor as janitor_module
 from jobx.actors.janitor import Janitor
-from jobx.errors import StoreRefused
+from jobx.errors import EntryDamaged, StoreRefused
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, indexing, kept_requests, request_counts, request_pages
-from jobx.kv.store import Chain, CommitOutcome, Delete, Put
+from jobx.kv.store import Chain, CommitOutcome, Delete, Entry, Put
 from tests.support.history import keep
 
 DAY_S = 86_400.0
@@ -307,6 +307,68 @@ def test_a_request_whose_blobs_stay_stays_and_is_in_no_other_ones_way(
     monkeypatch.undo()
     bench.clock.at += janitor_module.LATER_S + 1
     assert bench.janitor.sweep() == 1
+
+
+@pytest.mark.parametrize("has_blobs", [False, True])
+def test_a_delivery_that_cannot_be_read_is_named_once_and_is_in_no_other_ones_way(
+    bench: Bench, caplog: pytest.LogCaptureFixture, has_blobs: bool
+) -> None:
+    bench.keep(3)
+    stuck, *_ = bench.left()
+    marker = next(one for one in bench.store.range(keys.KEPT) if one.key.endswith(stuck))
+    body = msgspec.json.decode(marker.value)
+    body[2] = True
+    delivery = keys.delivery("flow", stuck)
+    bench.store.commit([Put(marker.key, msgspec.json.encode(body)), Put(delivery, b"damage")])
+    if has_blobs:
+        bench.blobs.create("flow", stuck)
+    for removed in (2, 0):
+        assert bench.janitor.sweep() == removed
+        assert bench.left() == [stuck]
+        bench.clock.at += janitor_module.LATER_S + 1
+    assert bench.blobs.has("flow", stuck) == has_blobs
+    assert sum(delivery in one.getMessage() for one in caplog.records) == 1
+
+
+def test_a_marker_that_cannot_be_read_is_named_once_and_is_in_no_other_ones_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.keep(3)
+    broken = bench.store.range(keys.KEPT)[0].key
+    real = bench.store.range
+
+    def read(prefix: str, **how: Any) -> list[Entry]:
+        limit, damaged = how.pop("limit", None), how.pop("damaged", None)
+        found = real(prefix, **how)
+        if any(entry.key == broken for entry in found):
+            error = EntryDamaged(broken, "its sum is wrong")
+            if damaged is None:
+                raise error
+            damaged.append(error)
+        return [entry for entry in found if entry.key != broken][:limit]
+
+    monkeypatch.setattr(bench.store, "range", read)
+    assert (bench.janitor.sweep(), bench.janitor.sweep()) == (2, 0)
+    assert sum(broken in one.getMessage() for one in caplog.records) == 1
+
+
+def test_a_delivery_that_ends_during_a_sweep_lets_no_blobs_go_before_the_request_is_hidden(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.keep(1)
+    (request_id,) = bench.left()
+    (bench.blobs.create("flow", request_id) / "b").write_bytes(b"x")
+    answers = iter((True,))
+    monkeypatch.setattr(bench.janitor, "_must_stay", lambda _: next(answers, False))
+    seen = [("flow", request_id)]
+    real = bench.blobs.remove
+
+    def remove(*names: Any) -> bool:
+        assert bench.store.get(keys.entity("request", *seen[0])) is None
+        return real(*names)
+
+    monkeypatch.setattr(bench.blobs, "remove", remove)
+    bench.janitor.sweep()
 
 
 def test_a_sweep_lists_what_an_older_version_finished(bench: Bench) -> None:
