@@ -3,18 +3,25 @@
 Each is conditional: it leaves alone what is newer than the guard. So it does not matter how often,
 and how late, they are done, except that a key that somebody removed again may come back. Keys of
 requests only say that there is something to look at. An entity must not come back: what removes it
-leaves a record in its place for a day, which is newer than what is late.
+leaves a record in its place for a day, which is newer than what is late. Nor must a change of a
+counter, which would count twice: its record stays for as long as the guard may not be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from jobx.kv import keys
 from jobx.kv.etcd2.calls import List, Look, Remove, Steps, TreeNode, Write, one, together
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.records import REMOVED, STAYS_S, RedoStep
+
+#: How long a change that was counted leaves a record. Many end in that time, and each look for
+#: changes reads all records; a living node reads the guards of a dead one several times in it.
+COUNTED_S: Final = 120
+_REQUEST: Final = keys.entities("request")
 
 
 class Redo:
@@ -33,7 +40,8 @@ class Redo:
         """Do a list: what is set and cleared, then what shows that this is done, then the removals.
 
         What is removed leads to the guard, such as an open marker, so it stays until then. That an
-        open marker is gone shows that all was done; what was set may have been removed since.
+        open marker or the entity of a request is gone shows that all was done; what was set may
+        have been removed since.
 
         Args:
             steps: The list.
@@ -57,7 +65,7 @@ class Redo:
     def _is_complete(self, steps: Sequence[RedoStep], index: int) -> Steps[bool]:
         """Tell whether a list is done."""
         first, last, removed = _stages(steps)
-        markers = [step.key for step in removed if step.key.startswith(keys.OPEN)]
+        markers = [step.key for step in removed if step.key.startswith((keys.OPEN, _REQUEST))]
         left = yield from together([one(Look(self._names.path(key))) for key in markers])
         if markers and not any(node.index for node in left):
             return True
@@ -119,18 +127,25 @@ class Redo:
 
 def _removal(key: str, path: str, index: int) -> Write | Remove:
     """Return the call that removes a key, if it has this index."""
-    is_entity = key.startswith(keys.ENTITIES) and not key.startswith(keys.entities("request"))
+    if key.startswith(keys.UNCOUNTED):
+        return Write(path, REMOVED, index, COUNTED_S)
+    is_entity = key.startswith(keys.ENTITIES) and not key.startswith(_REQUEST)
     return Write(path, REMOVED, index, STAYS_S) if is_entity else Remove(path, index)
 
 
 def _stages(steps: Sequence[RedoStep]) -> list[list[RedoStep]]:
     """Return what is done together, in order; that the last ones are done shows that all are.
 
-    That an open marker is gone shows it alone, so all that is set before it goes out together.
+    That an open marker or the entity of a request is gone shows it alone. So all that is set before
+    a marker goes out together, and an entity goes behind all others.
     """
     removed = [step for step in steps if step.kind == "remove"]
     sets = [step for step in steps if step.kind == "set"]
     cleared = [step for step in steps if step.kind == "clear"]
     if any(step.key.startswith(keys.OPEN) for step in removed):
         return [cleared, sets, removed]
+    entities = [step for step in removed if step.key.startswith(_REQUEST)]
+    if entities:
+        others = [step for step in removed if step not in entities]
+        return [cleared + sets, others, entities]
     return [cleared + sets[:-1], sets[-1:], removed]
