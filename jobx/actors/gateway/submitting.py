@@ -215,7 +215,11 @@ class Submissions:
             if request_id == asked.request_id:
                 raise
             raise StoreUnavailable(str(error)) from error  # nothing of this one was begun
-        outcome = await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        try:
+            outcome = await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        except NotFound as error:  # it was found before this, so its key is soon free
+            reason = f"request {request_id} is being removed; nothing was started with its key"
+            raise StoreUnavailable(reason) from error
         return msgspec.structs.replace(outcome, replayed=True)
 
     async def _build_known(self, asked: questions.SubmitJob) -> tuple[model.Job, Submit]:

@@ -11,6 +11,8 @@ from jobx.actors.messages import Refused, RequestKey, Submit
 from jobx.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
 from jobx.handlers.pairs import root_input
 from jobx.kv import keys
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import kept_requests, removal
 from jobx.questions import (
     AwaitRequest,
     CancelRequest,
@@ -29,6 +31,7 @@ from tests.support.fake_node import Desk, FakeNode
 
 NAMES = {"workflow": "w", "request_id": "01arz3ndektsv4rrffq69g5fav"}
 IDS = (NAMES["request_id"], "01arz3ndektsv4rrffq69g5fb0")
+PAIRS = values.pack({"count": 1})
 ASKED = [
     GetRequest(**NAMES),
     GetResult(**NAMES),
@@ -166,3 +169,40 @@ def test_large_arguments_with_an_outline_are_not_read(
         return node.desk.told
 
     assert any(isinstance(message, Submit) for message in asyncio.run(ask()))
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_a_key_whose_request_is_hidden_meanwhile_names_it_or_is_free_or_is_asked_for_later(
+    moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (_submit(request_id, arguments=PAIRS) for request_id in IDS)
+
+    async def ask() -> tuple[str, bool]:
+        node = FakeNode()
+        await node.call(first)
+        hide_before(node.store, moment, monkeypatch)
+        outcome = await node.call(second)
+        return outcome.request.request_id, outcome.replayed
+
+    try:
+        assert asyncio.run(ask()) in {(IDS[0], True), (IDS[1], False)}
+    except StoreUnavailable as error:
+        assert IDS[0] in str(error)
+
+
+def hide_before(store: MemoryStore, moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide all requests before a read of the store."""
+    left = [moment]
+
+    def before(call: Any) -> Any:
+        def read(*arguments: Any, **how: Any) -> Any:
+            left[0] -= 1
+            if left[0] == -1:
+                for one in kept_requests.expired(store, 1e12, 9):
+                    store.commit(removal.hide_writes(one))
+            return call(*arguments, **how)
+
+        return read
+
+    for name in ("get", "range"):
+        monkeypatch.setattr(store, name, before(getattr(store, name)))
