@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -50,6 +51,8 @@ INDEX_BATCH: Final = 128
 #: How much longer a request is kept while its result is being delivered, or its blobs cannot be
 #: removed.
 LATER_S: Final = 600.0
+#: How long a round adds to counters at most, but for its last commit.
+FOLD_S: Final = 2.0
 #: Unreadable entries that are remembered, so that each is named once.
 _NAMED: Final = 1000
 _LEAST_PAUSE_S: Final = 0.002
@@ -105,6 +108,8 @@ class Janitor:
         self._orphans = Orphans(store, blobs, is_open)
         #: Unreadable entries that were named in the log.
         self._named: set[str] = set()
+        #: The job whose changes were counted last.
+        self._folded = ""
 
     def stop(self) -> None:
         """Stop for good, within one slice."""
@@ -186,12 +191,25 @@ class Janitor:
                 self._fold()
 
     def _fold(self) -> None:
-        """Add what has changed to the counters of requests."""
-        while not self._stopping.is_set():
+        """Add what has changed to the counters of requests, for a bounded time.
+
+        Jobs take turns, also from one round to the next: more may end meanwhile than is added.
+        """
+        damaged: list[EntryDamaged] = []
+        end = self._now() + FOLD_S
+        found = request_counts.waiting(self._store, damaged)
+        turns = deque(sorted(found, key=lambda prefix: (prefix <= self._folded, prefix)))
+        while turns and not self._stopping.is_set() and self._now() < end:
             began = self._now()
-            if not request_counts.fold(self._store):
-                break
-            self._pause(self._now() - began)
+            self._folded = turns.popleft()
+            try:
+                if request_counts.fold_job(self._store, self._folded, damaged):
+                    turns.append(self._folded)
+                    self._pause(self._now() - began)
+            except EntryDamaged as error:
+                damaged.append(error)
+        for one in damaged:
+            self._name(one)
 
     def _postpone(self, item: FinishedRequest) -> list[Write]:
         later_at = self._now_at() + LATER_S

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from jobx.errors import UNREADABLE, Conflict
+from jobx.errors import UNREADABLE, Conflict, EntryDamaged
 from jobx.kv import keys
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests.request_index import Row
@@ -63,18 +63,30 @@ def read(store: Store, workflow: str, job: str | None = None) -> Counts:
 
 def fold(store: Store) -> int:
     """Add changes to their counters, up to one batch a job; return how many."""
-    folded = 0
-    for prefix in branches(store, keys.UNCOUNTED, levels=2):
-        _, workflow, job, _ = prefix.split("/")
-        folded += _fold(store, workflow, job)
-    return folded
+    return sum(fold_job(store, prefix, []) for prefix in waiting(store, []))
 
 
-def _fold(store: Store, workflow: str, job: str) -> int:
+def waiting(store: Store, damaged: list[EntryDamaged]) -> list[str]:
+    """Return what the changes of each job begin with; ``damaged`` collects unreadable ones."""
+    return list(branches(store, keys.UNCOUNTED, levels=2, damaged=damaged))
+
+
+def fold_job(store: Store, prefix: str, damaged: list[EntryDamaged]) -> int:
+    """Add up to one batch of changes of a job to its counter; return how many.
+
+    Args:
+        store: Where they are.
+        prefix: What the changes begin with.
+        damaged: Collects the errors of unreadable ones, which stay.
+
+    Raises:
+        EntryDamaged: The counter cannot be read.
+    """
+    _, workflow, job, _ = prefix.split("/")
     key = keys.counts(workflow, job)
     entry = store.get(key)  # before the changes: else it might contain some of them already
     limit = min(_BATCH, store.limits.writes - 1)
-    changes = store.range(keys.uncounted(workflow, job), limit=limit)
+    changes = store.range(keys.uncounted(workflow, job), limit=limit, damaged=damaged)
     if not changes:
         return 0
     total = Counter[str]() if entry is None else _counted(entry)

@@ -17,7 +17,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, indexing, kept_requests, request_counts, request_pages
-from jobx.kv.store import Chain, CommitOutcome, Delete, Entry, Put
+from jobx.kv.store import Chain, CommitOutcome, Delete, Entry, Put, Unit
 from tests.support.history import keep
 
 DAY_S = 86_400.0
@@ -330,12 +330,8 @@ def test_a_delivery_that_cannot_be_read_is_named_once_and_is_in_no_other_ones_wa
     assert sum(delivery in one.getMessage() for one in caplog.records) == 1
 
 
-def test_a_marker_that_cannot_be_read_is_named_once_and_is_in_no_other_ones_way(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    bench.keep(3)
-    broken = bench.store.range(keys.KEPT)[0].key
-    real = bench.store.range
+def damaged_range(real: Callable[..., list[Entry]], broken: str) -> Callable[..., list[Entry]]:
+    """Return a ``range`` that cannot read one entry."""
 
     def read(prefix: str, **how: Any) -> list[Entry]:
         limit, damaged = how.pop("limit", None), how.pop("damaged", None)
@@ -347,7 +343,15 @@ def test_a_marker_that_cannot_be_read_is_named_once_and_is_in_no_other_ones_way(
             damaged.append(error)
         return [entry for entry in found if entry.key != broken][:limit]
 
-    monkeypatch.setattr(bench.store, "range", read)
+    return read
+
+
+def test_a_marker_that_cannot_be_read_is_named_once_and_is_in_no_other_ones_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.keep(3)
+    broken = bench.store.range(keys.KEPT)[0].key
+    monkeypatch.setattr(bench.store, "range", damaged_range(bench.store.range, broken))
     assert (bench.janitor.sweep(), bench.janitor.sweep()) == (2, 0)
     assert sum(broken in one.getMessage() for one in caplog.records) == 1
 
@@ -436,3 +440,42 @@ def test_indexing_waits_for_what_cannot_be_upgraded_now(bench: Bench) -> None:
     bench.janitor._upgrade = lambda: None  # type: ignore[method-assign]  # as if it were cut short
     bench.janitor.count()
     assert indexing.missing(bench.store) == indexing.REASON
+
+
+def test_counters_are_added_up_for_a_bounded_time_each_round_and_all_jobs_get_their_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [f"j{number}" for number in range(9)]
+    for job in jobs:
+        bench.store.commit([Put(f"{keys.uncounted('flow', job)}r+", b"failed")])
+    real, calls = bench.store.commit, [0]
+
+    def slow(unit: Unit) -> None:
+        """Commit on a slow disk, where another request of the same job ends meanwhile."""
+        calls[0] += 1
+        assert calls[0] < 1000, "it goes on for ever"
+        bench.clock.now += janitor_module.FOLD_S / 4
+        real(unit)
+        job = next(one.key for one in unit if one.key.startswith(keys.UNCOUNTED)).split("/")[2]
+        real([Put(f"{keys.uncounted('flow', job)}r{calls[0]}+", b"failed")])
+
+    monkeypatch.setattr(bench.store, "commit", slow)
+    monkeypatch.setattr(bench.janitor, "_pause", lambda _: None)
+    for _ in range(6):
+        before = bench.clock.now
+        bench.janitor.count()
+        assert bench.clock.now - before <= 1.25 * janitor_module.FOLD_S
+    assert {one.key.rpartition("/")[2] for one in bench.store.range(keys.counts("flow"))} == {*jobs}
+
+
+def test_a_change_of_a_counter_that_cannot_be_read_stops_no_other_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for job in ("a", "b"):
+        bench.store.commit([Put(f"{keys.uncounted('flow', job)}r+", b"failed")])
+    broken = f"{keys.uncounted('flow', 'a')}r+"
+    monkeypatch.setattr(bench.store, "range", damaged_range(bench.store.range, broken))
+    bench.janitor.count()
+    bench.janitor.count()
+    assert [one.key for one in bench.store.range(keys.counts("flow"))] == [keys.counts("flow", "b")]
+    assert sum(broken in one.getMessage() for one in caplog.records) == 1
