@@ -6,16 +6,18 @@ The last commit of such a request says so by a key, so that no death of a node l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from jobx.errors import JobxError, Unavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.store import Delete, Store
+from jobx.kv.store import Delete, Entry, Store
 
-#: Requests of one round.
+#: Requests that are looked up, and written, together.
 PIECE: Final = 500
+#: Requests of one round. Rounds are 10 s apart, so 500 a second may end twice over.
+MOST: Final = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +39,27 @@ def sweep(
     Raises:
         JobxError: The store cannot be read or written; the next round goes on.
     """
-    if not is_chosen():
-        return 0
+    removed, after = 0, ""
+    for _ in range(MOST // PIECE):
+        if is_stopping() or not is_chosen():
+            break
+        found = store.range(keys.UNWANTED, after=after or None, limit=PIECE)
+        count, is_there = _remove(store, blobs, found, is_stopping)
+        removed += count
+        if len(found) < PIECE or not is_there:
+            break
+        after = found[-1].key
+    return removed
+
+
+def _remove(
+    store: Store, blobs: BlobFolder, found: Sequence[Entry], is_stopping: Callable[[], bool]
+) -> tuple[int, bool]:
+    """Remove the data of requests; return of how many, and whether its place answers."""
     done: list[Delete] = []
     refused: list[str] = []
-    for entry in store.range(keys.UNWANTED, limit=PIECE):
+    is_there = True
+    for entry in found:
         _, workflow, request_id = entry.key.split("/")
         if is_stopping():
             break
@@ -49,6 +67,7 @@ def sweep(
             blobs.remove_stage_data(workflow, request_id)
         except Unavailable as error:  # the others would wait for the same
             refused.append(f"{workflow}/{request_id}: {error}")
+            is_there = False
             break
         except JobxError as error:
             refused.append(f"{workflow}/{request_id}: {error}")
@@ -60,4 +79,4 @@ def sweep(
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
-    return len(done)
+    return len(done), is_there

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobx.actors import data_sweep
+from jobx.actors.upkeep import SWEEP_S
 from jobx.errors import StoreRefused, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
@@ -80,6 +81,25 @@ def test_what_cannot_be_removed_now_is_tried_again(
         patched.setattr(blobs, "remove_stage_data", _refuse)
         assert data_sweep.sweep(store, blobs, lambda: True) == 0
     assert data_sweep.sweep(store, blobs, lambda: True) == 1
+
+
+def test_a_round_removes_more_than_a_piece_past_what_stays_but_not_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_sweep, "PIECE", 5)
+    monkeypatch.setattr(data_sweep, "MOST", 20)
+    store, blobs = MemoryStore(), BlobFolder(tmp_path)
+    for number in range(30):
+        store.commit([kept_requests.drop_data_write("w", f"r{number:02}")])
+    for number in range(5):
+        (blobs.create("w", f"r{number:02}") / f"a{STAGE_DATA}").mkdir()  # no file: it stays
+    assert data_sweep.sweep(store, blobs, lambda: True) == 15
+    assert data_sweep.sweep(store, blobs, lambda: True) == 10
+    assert len(store.range(keys.UNWANTED)) == 5
+
+
+def test_a_round_removes_twice_what_500_requests_a_second_leave() -> None:
+    assert data_sweep.MOST >= 2 * 500 * SWEEP_S
 
 
 def _refuse(*_: str) -> None:
