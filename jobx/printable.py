@@ -1,18 +1,28 @@
 """Makes foreign text safe for terminals and logs.
 
 Control characters move the cursor, rename the window or answer for the person at the keyboard.
-Direction marks make text look like other text. Each becomes its escape, as in Python's literals.
+Direction marks, what has no shape, flags of letters and piles of marks make text look like other
+text. Each becomes its escape, as in Python's literals.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
-#: Categories of escaped characters: controls, formats, surrogates, separators.
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Format characters that scripts and emoji need.
-_JOINERS: Final = frozenset("\u200c\u200d")
+#: Categories of escaped characters: controls, formats, private ones, surrogates, separators.
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+#: First and last of those that have no shape, though their category is another one (Unicode's
+#: Default_Ignorable_Code_Point), and of the letters that make flags.
+_SHAPELESS: Final = (
+    *((0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2060, 0x206F)),
+    *((0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
+    *((0xE0000, 0xE0FFF), (0x1F1E6, 0x1F1FF)),
+)
+_MARKS: Final = frozenset({"Mn", "Me"})
+#: Marks that one character may carry; languages need up to four.
+_PILE: Final = 4
 
 
 class _Escapes(dict[int, str]):
@@ -24,25 +34,47 @@ class _Escapes(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         char = shown = chr(code)
-        if unicodedata.category(char) in _UNSAFE and char not in _JOINERS:
-            shown = _json_escape(char) if self._as_json else _escape(char)
+        if unicodedata.category(char) in _UNSAFE or _is_shapeless(code):
+            shown = self.escape(char)
         self[code] = shown
         return shown
+
+    def escape(self, char: str) -> str:
+        """Return the escape of a character."""
+        return _json_escape(char) if self._as_json else _escape(char)
+
+    def show(self, text: str) -> str:
+        """Return text with its escapes."""
+        if text.isascii():
+            return text if text.isprintable() else text.translate(self)
+        return "".join(self._flat(text.translate(self)))
+
+    def _flat(self, text: str) -> Iterator[str]:
+        """Yield characters; of a pile of marks those are escaped that are too many."""
+        height = 0
+        for char in text:
+            is_mark = char > "\u02ff" and unicodedata.category(char) in _MARKS
+            height = height + 1 if is_mark else 0
+            yield self.escape(char) if height > _PILE else char
+
+
+def _is_shapeless(code: int) -> bool:
+    return any(first <= code <= last for first, last in _SHAPELESS)
 
 
 def line(text: str) -> str:
     """Return text as one line."""
-    return text if text.isprintable() else text.translate(_Escapes(""))
+    return _Escapes("").show(text)
 
 
 def lines(text: str) -> str:
     """Return text with its line breaks and tabs."""
-    return text if text.isprintable() else text.translate(_Escapes("\n\t"))
+    return _Escapes("\n\t").show(text)
 
 
 def json_text(text: str) -> str:
     """Return an equal JSON document without unsafe characters."""
-    return text if text.isprintable() else text.translate(_Escapes("\n\t", as_json=True))
+    return _Escapes("\n\t", as_json=True).show(text)
 
 
 def _escape(char: str) -> str:
