@@ -91,7 +91,7 @@ def _node_patterns(text: str) -> object:
     """Look for the patterns of the processor of JavaScript, in a source."""
     source = languages.__path__[0] + "/node/surroundings.mjs"
     found = re.findall(r"^const [A-Z]+ = /(.*)/g?;$", Path(source).read_text(), re.MULTILINE)
-    assert len(found) == 3
+    assert len(found) == 4
     return [re.findall(pattern, text) for pattern in found]
 
 

@@ -142,6 +142,7 @@ class _LoadedHandler:
         found = self.signature
         return {
             "path": str(path),
+            "url": path.absolute().as_uri(),
             "form": found.form,
             "parameters": [*found.required, *found.optional],
             "required": len(found.required),

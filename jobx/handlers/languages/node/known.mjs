@@ -1,8 +1,9 @@
 // Objects as they were, to be put back.
 
-const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
-const { isExtensible, is } = Object;
-const { Set: Names } = globalThis;
+import {
+  ObjectPrototype, Set, add, addAll, addSet, apply, deleteProperty, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, hasSet, is,
+  isExtensible, list, ownKeys,
+} from './primordials.mjs';
 
 /** Compare a property; its value alone is read in half the time. */
 function isSame(object, key, known, isThorough) {
@@ -14,12 +15,19 @@ function isSame(object, key, known, isThorough) {
 
 /** The own properties of an object as they were. */
 class Known {
+  object;
+  parent;
+  isExtensible;
+  keys;
+  before;
+
   constructor(object) {
     this.object = object;
     this.parent = getPrototypeOf(object);
     this.isExtensible = isExtensible(object);
     this.keys = ownKeys(object);
-    this.before = this.keys.map((key) => getOwnPropertyDescriptor(object, key));
+    this.before = ownKeys(object); // as long; no setter is called for what an array has
+    for (let at = 0; at < this.keys.length; at++) this.before[at] = getOwnPropertyDescriptor(object, this.keys[at]);
   }
 
   /** Put back what is another thing now; false: it cannot be. */
@@ -32,9 +40,10 @@ class Known {
     }
     const found = ownKeys(object);
     if (found.length === keys.length) return true;
-    const expected = new Names(keys);
+    const expected = new Set();
+    for (let at = 0; at < keys.length; at++) addSet(expected, keys[at]);
     for (let at = 0; at < found.length; at++) {
-      if (!expected.has(found[at]) && !isOurs(object, found[at]) && !deleteProperty(object, found[at])) return false;
+      if (!hasSet(expected, found[at]) && !isOurs(object, found[at]) && !deleteProperty(object, found[at])) return false;
     }
     return true;
   }
@@ -42,6 +51,9 @@ class Known {
 
 /** A function that makes nothing: all that can be done to it is to add to it. */
 class Plain {
+  object;
+  count;
+
   constructor(object) {
     this.object = object;
     this.count = ownKeys(object).length;
@@ -54,8 +66,16 @@ class Plain {
 
 /** A setting of node behind a getter and a setter. */
 class Setting {
+  object;
+  get;
+  set;
+  before;
+
   constructor(object, { get, set }) {
-    Object.assign(this, { object, get, set, before: apply(get, object, []) });
+    this.object = object;
+    this.get = get;
+    this.set = set;
+    this.before = apply(get, object, []);
   }
 
   restore() {
@@ -67,19 +87,24 @@ class Setting {
 /** Return all that is reached from objects as it is: functions, what they make, and tables of both.
  * What was ``seen`` is left out. Of the exports of a module, getters are read, too. */
 export function reachable(roots, seen, exports = null) {
-  const [found, todo] = [[], [...roots]];
+  const found = list();
+  const todo = list();
+  addAll(todo, roots);
   while (todo.length > 0) {
-    const object = todo.pop();
-    if (object === null || seen.has(object)) continue;
-    seen.add(object);
-    found.push(typeof object === 'function' && !object.prototype ? new Plain(object) : new Known(object));
-    todo.push(getPrototypeOf(object));
-    for (const key of ownKeys(object)) {
+    const object = todo[todo.length - 1];
+    todo.length--;
+    if (object === null || hasSet(seen, object)) continue;
+    addSet(seen, object);
+    add(found, typeof object === 'function' && !object.prototype ? new Plain(object) : new Known(object));
+    add(todo, getPrototypeOf(object));
+    const keys = ownKeys(object);
+    for (let at = 0; at < keys.length; at++) {
+      const key = keys[at];
       const known = getOwnPropertyDescriptor(object, key);
       const isRead = known.get && exports !== null && (object === exports || typeof object === 'function');
       const value = isRead ? object[key] : known.value;
-      if (typeof value === 'function' || isTable(value) || (key === 'prototype' && value)) todo.push(value);
-      else if (isRead && known.set) found.push(new Setting(object, known));
+      if (typeof value === 'function' || isTable(value) || (key === 'prototype' && value)) add(todo, value);
+      else if (isRead && known.set) add(found, new Setting(object, known));
     }
   }
   return found;
@@ -89,5 +114,5 @@ export function reachable(roots, seen, exports = null) {
 function isTable(value) {
   if (typeof value !== 'object' || value === null) return false;
   const parent = getPrototypeOf(value);
-  return parent === null || parent === Object.prototype;
+  return parent === null || parent === ObjectPrototype;
 }

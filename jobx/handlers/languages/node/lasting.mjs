@@ -1,6 +1,7 @@
 // What handlers can do that nothing shows later: what goes on unseen, and settings that cannot be read.
 
-const { apply, construct, getPrototypeOf, ownKeys } = Reflect;
+import { Proxy, apply, construct, exec, getPrototypeOf, ownKeys } from './primordials.mjs';
+
 const SETTING = /^set(?!Timeout$|Interval$|Immediate$)/;
 
 let isDone = false;
@@ -18,8 +19,9 @@ export function note() {
 /** Note calls of a function of an object, those that matter. */
 function notice(owner, name, matters = () => true) {
   owner[name] = new Proxy(owner[name], {
+    __proto__: null,
     apply(target, self, args) {
-      if (matters(...args)) isDone = true;
+      if (matters(args)) isDone = true;
       return apply(target, self, args);
     },
     construct(target, args, made) {
@@ -31,17 +33,24 @@ function notice(owner, name, matters = () => true) {
 
 /** Note what sets something that cannot be read back. */
 export function noticeSettings(owner) {
-  for (const name of ownKeys(owner)) {
-    if (typeof name === 'string' && SETTING.test(name) && typeof owner[name] === 'function') notice(owner, name);
+  const names = ownKeys(owner);
+  for (let at = 0; at < names.length; at++) {
+    const name = names[at];
+    if (typeof name === 'string' && exec(SETTING, name) !== null && typeof owner[name] === 'function') notice(owner, name);
   }
+}
+
+function hasUnref(args) {
+  for (let at = 0; at < args.length; at++) if (args[at]?.ref === false) return true;
+  return false;
 }
 
 /** Note timers of ``node:timers/promises`` that do not keep the process. */
 export function noticeTimers(promises) {
   for (const name of ['setTimeout', 'setInterval', 'setImmediate']) {
-    notice(promises, name, (...args) => args.some((one) => one?.ref === false));
+    notice(promises, name, hasUnref);
   }
-  notice(promises.scheduler, 'wait', (_delay, options) => options?.ref === false);
+  notice(promises.scheduler, 'wait', hasUnref);
 }
 
 /** Note what no longer keeps the process, what calls back at any time, and what changes imports. */

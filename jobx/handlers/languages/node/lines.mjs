@@ -1,33 +1,38 @@
 // The line protocol, as a program speaks it: see docs/languages.md.
 
-import { readSync, writeSync } from 'node:fs';
+import fs from 'node:fs';
 
+import {
+  Error, Uint8Array, hasOwn, indexOf, lastIndexOf, list, put, sizeOf, slice, stringify, textDecoder, toBytes, toWellFormed,
+} from './primordials.mjs';
 import { fromText, toText } from './values.mjs';
 
-const { stringify } = JSON;
-const { hasOwn } = Object; // handlers may add to the prototype of all objects
-const toBytes = Buffer.from.bind(Buffer);
+const { readSync, writeSync } = fs;
+const { reallyExit } = process;
 const READ_BYTES = 1 << 16;
 const WRITE_CHARACTERS = 1 << 16;
 const OUTPUT_CHARACTERS = 1 << 14;
-const LINE_FEED = 10;
 
 /** Lines that are read and written with blocking calls. */
 export class Lines {
   #input;
   #output;
-  #chunk = Buffer.alloc(READ_BYTES);
-  #pieces = [];
-  #texts = [];
+  #memory = new ArrayBuffer(READ_BYTES);
+  #chunk = new Uint8Array(this.#memory);
+  #decode = textDecoder();
+  #text = ''; // whole lines, of which the next one begins at #at
   #at = 0;
-  #early = [];
+  #rest = ''; // of a line that is not whole
+  #early = list(); // messages that came while an answer was waited for, from #earlyAt on
+  #earlyAt = 0;
   #written = '';
   #pairs = '';
   #captured = '';
   #isAtEnd = false;
 
   constructor(input, output) {
-    [this.#input, this.#output] = [input, output];
+    this.#input = input;
+    this.#output = output;
   }
 
   /** Return the next call; what was written is sent before. */
@@ -37,19 +42,19 @@ export class Lines {
     return this.#receive();
   }
 
-  /** Yield the keys of a call with their values. */
-  *groups() {
-    while (!this.#isAtEnd) {
-      const message = this.#early.shift() ?? this.#receive();
-      if (hasOwn(message, 'key')) yield [message.key, message.values];
-      else if (hasOwn(message, 'end')) this.#isAtEnd = true;
-      else throw new Error('what node reads of its executor was changed');
-    }
+  /** Return the next key of a call and its values; null: there was the last one. */
+  group() {
+    if (this.#isAtEnd) return null;
+    const message = this.#takeEarly() ?? this.#receive();
+    if (hasOwn(message, 'key')) return [message.key, message.values];
+    if (!hasOwn(message, 'end')) throw new Error('what node reads of its executor was changed');
+    this.#isAtEnd = true;
+    return null;
   }
 
   /** Have the keys of a call sent once more. */
   again() {
-    for (const _ of this.groups());
+    this.#skipGroups();
     this.say('{"again":true}');
     this.flush();
     this.#isAtEnd = false;
@@ -57,20 +62,22 @@ export class Lines {
 
   /** End a call, of which all is read. */
   end(hasGroups, line) {
-    if (hasGroups) for (const _ of this.groups());
+    if (hasGroups) this.#skipGroups();
     this.#sayPairs();
     this.say(line);
   }
 
   /** Call a name of the scope in the executor. */
   ask(name, args) {
-    this.say(`{"ask":${toText([name, ...args], -1)}}`);
+    let text = toText(name);
+    for (let at = 0; at < args.length; at++) text += `,${toText(args[at])}`;
+    this.say(`{"ask":[${text}]}`);
     this.flush();
     for (;;) {
       const message = this.#receive();
       if (hasOwn(message, 'answer')) return message.answer;
-      if (hasOwn(message, 'raise')) throw Object.assign(new Error(message.raise.message), { name: message.raise.type });
-      this.#early.push(message);
+      if (hasOwn(message, 'raise')) throw named(message.raise);
+      this.#early[this.#early.length] = message;
     }
   }
 
@@ -114,7 +121,8 @@ export class Lines {
     this.#sayCaptured();
     const bytes = toBytes(this.#written);
     this.#written = '';
-    for (let sent = 0; sent < bytes.length;) sent += writeSync(this.#output, bytes, sent);
+    const size = sizeOf(bytes);
+    for (let sent = 0; sent < size;) sent += writeSync(this.#output, bytes, sent, size - sent, null);
   }
 
   #sayPairs() {
@@ -126,26 +134,48 @@ export class Lines {
 
   #sayCaptured() {
     if (this.#captured === '') return;
-    this.#written += `{"output":${stringify(this.#captured.toWellFormed())}}\n`;
+    this.#written += `{"output":${stringify(toWellFormed(this.#captured))}}\n`;
     this.#captured = '';
+  }
+
+  #skipGroups() {
+    while (this.group() !== null);
+  }
+
+  #takeEarly() {
+    if (this.#earlyAt === this.#early.length) return undefined;
+    const message = this.#early[this.#earlyAt++];
+    if (this.#earlyAt === this.#early.length) this.#early.length = this.#earlyAt = 0;
+    return message;
   }
 
   /** Return the next line that was sent. */
   #receive() {
-    while (this.#at === this.#texts.length) this.#read();
-    return fromText(this.#texts[this.#at++]);
+    while (this.#at === this.#text.length) this.#read();
+    const end = indexOf(this.#text, '\n', this.#at);
+    const line = slice(this.#text, this.#at, end);
+    this.#at = end + 1;
+    return fromText(line);
   }
 
-  /** Read until a line is whole; the executor is gone when there is no more. */
+  /** Read on; the executor is gone when there is no more. */
   #read() {
-    const count = readSync(this.#input, this.#chunk);
-    if (count === 0) process.reallyExit(0);
-    const chunk = this.#chunk.subarray(0, count);
-    const end = chunk.lastIndexOf(LINE_FEED);
-    if (end >= 0) {
-      const whole = Buffer.concat([...this.#pieces, chunk.subarray(0, end)]);
-      [this.#texts, this.#at, this.#pieces] = [whole.toString().split('\n'), 0, []];
+    const count = readSync(this.#input, this.#chunk, 0, READ_BYTES, null);
+    if (count === 0) reallyExit(0);
+    const text = this.#decode(new Uint8Array(this.#memory, 0, count));
+    const end = lastIndexOf(text, '\n') + 1;
+    if (end > 0) {
+      this.#text = this.#rest + slice(text, 0, end);
+      this.#at = 0;
+      this.#rest = '';
     }
-    if (end + 1 < count) this.#pieces.push(Buffer.from(chunk.subarray(end + 1)));
+    this.#rest += slice(text, end);
   }
+}
+
+/** Return an exception of the executor. */
+function named({ type, message }) {
+  const error = new Error(message);
+  put(error, 'name', type);
+  return error;
 }

@@ -4,34 +4,25 @@
 // its handler by the version, which is asked for once (`handler source`), and `{"restore":true}`
 // has put back what handlers changed.
 
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+import fs from 'node:fs';
+import process from 'node:process';
 
+import { Misuse, failure, text } from './failures.mjs';
 import { Lines } from './lines.mjs';
-import { MapTo, Scope, ToReturn } from './scope.mjs';
+import {
+  Error, Map, ObjectPrototype, String, apply, awaitable, entries, getMap, getPrototypeOf, globals, hasOwn, isMap, isPromise, iterator, list,
+  mendPromises, setMap, stepper, stringify,
+} from './primordials.mjs';
+import { Scope, isToReturn, stepOf } from './scope.mjs';
 import { Surroundings } from './surroundings.mjs';
-import { nameOf } from './values.mjs';
+import { nameOf, toText } from './values.mjs';
 
-const { stringify } = JSON;
+const { closeSync, openSync, readFileSync, writeSync } = fs;
 const now = performance.now.bind(performance);
-const { has } = Set.prototype;
-const { apply } = Reflect;
-const { hasOwn } = Object;
 const { reallyExit } = process;
-const FRAME = /^\s*at (?:async )?(?:(.*?) \()?(file:\/\/[^\s:]+):(\d+):\d+\)?$/;
-const HEADLINE = /^(file:\/\/[^\s:]+):(\d+)$/;
-
 /** What the machine lacks, or its disk, when a handler's file is read. */
-const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN']);
-
-/** A handler that breaks its contract, a pair that is not one, or what the machine lacks. */
-class Misuse extends Error {
-  constructor(kind, message, pair) {
-    super(message);
-    Object.assign(this, { kind, pair, name: NAMES[kind] });
-  }
-}
-const NAMES = { disk: 'StoreUnavailable', pair: 'PairError', protocol: 'ProtocolError' };
+const LACKS = { __proto__: null, EMFILE: true, ENFILE: true, ENOMEM: true, EIO: true, EAGAIN: true };
+const DONE = { done: true, value: undefined };
 
 class SystemExit extends Error {
   name = 'SystemExit';
@@ -39,26 +30,37 @@ class SystemExit extends Error {
 
 /** Return a handler, which is loaded when it is called for the first time. */
 async function loaded(version) {
-  if (handlers.has(version)) return handlers.get(version);
-  const { path, form, parameters, required, names } = lines.ask('handler source', [version]);
-  const handler = { url: pathToFileURL(path).href, form, parameters, names: scope.meanings(names) };
-  Object.assign(scope.current, handler);
-  const module = await imported(path, handler.url);
+  const known = getMap(handlers, version);
+  if (known !== undefined) {
+    enter(known);
+    return known;
+  }
+  const { path, url, form, parameters, required, names } = lines.ask('handler source', [version]);
+  const handler = { __proto__: null, url, form, parameters, names: scope.meanings(names), call: undefined };
+  enter(handler);
+  const module = await awaitable(imported(path, url));
   handler.call = module.handler ?? module.default;
   if (typeof handler.call !== 'function') throw new Misuse('protocol', 'it exports no handler');
   if (handler.call.length !== required) {
     throw new Misuse('protocol', `its handler takes ${handler.call.length} parameters, but was read as ${required}`);
   }
-  handlers.set(version, handler);
+  setMap(handlers, version, handler);
   return handler;
+}
+
+/** Have the names of the scope mean what they do for a handler. */
+function enter({ url, names }) {
+  scope.current.url = url;
+  scope.current.names = names;
 }
 
 async function imported(path, url) {
   try {
+    if (!mendPromises()) throw new Misuse('protocol', 'no module can be loaded: Promise.prototype was changed for good');
     surroundings.watch(readFileSync(path, 'utf8'));
-    return await import(url);
+    return await awaitable(import(url));
   } catch (error) {
-    throw LACKS.has(error?.code) && error.path === path ? new Misuse('disk', error.message) : error;
+    throw typeof error?.code === 'string' && error.code in LACKS && error.path === path ? new Misuse('disk', error.message) : error;
   }
 }
 
@@ -67,15 +69,18 @@ async function run(message) {
   const { request, invocation } = message;
   const deadline = now() / 1000 + invocation.remaining_s;
   invocation.remaining_s = () => deadline - now() / 1000;
-  scope.current = { request, invocation };
-  const handler = await loaded(message.handler);
-  Object.assign(scope.current, handler);
-  let [count, takesMarker] = [0, message.call === 'map'];
-  for (const given of inputs(handler, message)) {
-    const iterator = iterate(handler.call(...given));
+  scope.current = { __proto__: null, request, invocation, url: undefined, names: undefined };
+  const handler = await awaitable(loaded(message.handler));
+  const next = inputs(handler, message);
+  let count = 0;
+  let takesMarker = message.call === 'map';
+  for (let given = next(); given !== null; given = next()) {
+    const made = apply(handler.call, undefined, given);
+    const advance = steps(made) ?? steps(await (isPromise(made) ? awaitable(made) : made));
     for (;;) {
-      let step = iterator.next();
-      if (step instanceof Promise) step = await step;
+      let step = advance();
+      // Most are plain objects, which is seen sooner than that something is a promise.
+      if (getPrototypeOf(step) !== ObjectPrototype && isPromise(step)) step = await awaitable(step);
       if (step.done) {
         refuseLost(step.value);
         break;
@@ -87,33 +92,65 @@ async function run(message) {
   }
 }
 
-/** Yield what the function of a handler is called with: once, or once a key. */
+/** Return what gives the arguments of the function of a handler: once, or once a key; then null. */
 function inputs({ form, parameters }, message) {
-  const fields = hasOwn(message, 'arguments') ? fieldsOf(message.arguments) : new Map([[message.key, message.value]]);
   switch (form) {
-    case 'whole': return [[fields]];
-    case 'pair': return fields;
-    case 'names': return [parameters.map((name) => fields.get(name))];
-    case 'results': return [[results()]];
-    default: return lines.groups();
+    case 'whole': return once([fieldsOf(message)]);
+    case 'pair': return once([message.key, message.value]);
+    case 'names': return once(named(parameters, message.arguments));
+    case 'results': return once([results()]);
+    default: return () => lines.group();
   }
 }
 
-function fieldsOf(given) {
-  return given instanceof Map ? given : new Map(Object.entries(given));
+function once(given) {
+  let left = given;
+  return () => {
+    const taken = left;
+    left = null;
+    return taken;
+  };
+}
+
+/** Return the arguments of a mapper as a Map. */
+function fieldsOf(message) {
+  if (isMap(message.arguments)) return message.arguments;
+  const given = hasOwn(message, 'arguments') ? entries(message.arguments) : [[message.key, message.value]];
+  const fields = new Map();
+  for (let at = 0; at < given.length; at++) setMap(fields, given[at][0], given[at][1]);
+  return fields;
+}
+
+function named(parameters, fields) {
+  const given = list();
+  for (let at = 0; at < parameters.length; at++) given[at] = hasOwn(fields, parameters[at]) ? fields[parameters[at]] : undefined;
+  return given;
 }
 
 /** Keys with their values; each loop has them sent anew, and ends a loop before it. */
 function results() {
   let loops = 0;
+  const begin = () => {
+    if (++loops > 1) lines.again();
+    return loops;
+  };
+  return { [iterator]: () => loopOver(begin, () => loops) };
+}
+
+function loopOver(begin, latest) {
+  let loop = 0;
+  let isOver = false;
   return {
-    *[Symbol.iterator]() {
-      const loop = ++loops;
-      if (loop > 1) lines.again();
-      for (const group of lines.groups()) {
-        yield group;
-        if (loop !== loops) throw new Error('results are read in one loop at a time');
-      }
+    next() {
+      if (isOver) return { done: true, value: undefined };
+      if (loop === 0) loop = begin();
+      else if (loop !== latest()) throw new Error('results are read in one loop at a time');
+      const value = lines.group() ?? undefined;
+      isOver = value === undefined;
+      return { done: isOver, value };
+    },
+    [iterator]() {
+      return this;
     },
   };
 }
@@ -124,32 +161,28 @@ function refuseLost(value) {
   throw new Misuse('protocol', `a handler returned ${nameOf(value)} in addition to its yields: yield it as well`);
 }
 
-/** Return what a handler gave as an iterator, sync or async. */
-function iterate(given) {
+/** Return what makes the steps of what a handler gave; undefined: it is a promise of that. */
+function steps(given) {
   if (given === undefined) {
     throw new Misuse('protocol', 'a handler returned nothing: yield pairs, or return them ([] for none)');
   }
-  if (given === null) return [][Symbol.iterator]();
+  if (given === null) return () => DONE;
   if (typeof given === 'object') {
-    if (given[Symbol.asyncIterator]) return given[Symbol.asyncIterator]();
-    if (given[Symbol.iterator]) return given[Symbol.iterator]();
-    if (typeof given.then === 'function') return later(given);
+    const advance = stepper(given);
+    if (advance !== undefined) return advance;
+    if (isPromise(given) || typeof given.then === 'function') return undefined;
   }
   if (isMarker(given)) throw new Misuse('protocol', 'a handler returned a marker alone: yield it, then pairs');
   throw new Misuse('protocol', `a handler yields or returns pairs, not ${nameOf(given)}`);
 }
 
-async function* later(promise) {
-  const given = await promise;
-  return yield* { [Symbol.asyncIterator]: () => iterate(given) };
-}
-
 function isMarker(value) {
-  return value instanceof MapTo || value instanceof ToReturn;
+  return stepOf(value) !== undefined || isToReturn(value);
 }
 
 function say(marker) {
-  lines.say(marker instanceof MapTo ? `{"map":${stringify(marker.step)}}` : '{"return":true}');
+  const step = stepOf(marker);
+  lines.say(step === undefined ? '{"return":true}' : `{"map":${stringify(step)}}`);
 }
 
 function add(pair, index) {
@@ -163,14 +196,14 @@ function add(pair, index) {
 
 /** Put back what handlers of a request have changed that those of another one would find. */
 async function restore() {
-  const isOffered = (object, key) => object === globalThis && apply(has, scope.offered, [key]);
-  if (!(await surroundings.restore(isOffered))) leave();
+  const isOffered = (object, key) => object === globals && key in scope.offered;
+  if (!(await awaitable(surroundings.restore(isOffered)))) leave();
   lines.discard(); // the request that it is from is over
 }
 
 function leave() {
   lines.flush();
-  process.reallyExit(0);
+  apply(reallyExit, process, [0]);
 }
 
 /** End the process, which handlers have left unable to serve: nobody is to wait for it. */
@@ -180,45 +213,6 @@ function die(error) {
   } finally {
     apply(reallyExit, process, [1]);
   }
-}
-
-function failure(error) {
-  const isMisuse = is(error, Misuse);
-  const isKnown = is(error, Error);
-  const type = isKnown ? text(() => error.name) : text(() => nameOf(error)).replace(/^an? /, '');
-  return {
-    kind: isMisuse ? error.kind : 'author',
-    type,
-    message: text(() => (isKnown ? error.message : error)),
-    trace: isKnown ? trace(error) : [],
-    pair: isMisuse ? error.pair : undefined,
-  };
-}
-
-/** Tell whether an error is of a class; one may refuse to tell what it is. */
-function is(error, known) {
-  try {
-    return error instanceof known;
-  } catch {
-    return false;
-  }
-}
-
-function text(read) {
-  try {
-    return String(read()).toWellFormed();
-  } catch {
-    return '(it cannot be shown)';
-  }
-}
-
-/** Return where in the handler an error comes from, outermost first: line, function. */
-function trace(error) {
-  const stack = text(() => error.stack).split('\n');
-  const found = stack.map((line) => FRAME.exec(line)).filter((frame) => frame?.[2] === scope.current.url);
-  if (found.length > 0) return found.reverse().map(([, name, , line]) => [Number(line), text(() => name ?? '<module>')]);
-  const headline = HEADLINE.exec(stack[0] ?? '');
-  return headline?.[1] === scope.current.url ? [[Number(headline[2]), '<module>']] : [];
 }
 
 // Author code has other streams than the protocol: nothing to read, and the standard error.
@@ -248,17 +242,17 @@ async function serve(message) {
   const hasGroups = !isRestore && message.call !== 'map';
   let told = null;
   try {
-    await (isRestore ? restore() : run(message));
+    await awaitable(isRestore ? restore() : run(message));
   } catch (error) {
-    told = failure(error);
+    told = failure(error, scope.current?.url);
   }
-  lines.end(hasGroups, told === null ? '{"end":true}' : `{"error":${stringify(told)}}`);
+  lines.end(hasGroups, told === null ? '{"end":true}' : `{"error":${toText(told)}}`);
   if (told?.kind === 'disk') leave(); // node remembers that it could not read a module
   scope.current = null;
 }
 
 try {
-  for (;;) await serve(lines.next());
+  for (;;) await awaitable(serve(lines.next()));
 } catch (error) {
   die(error);
 }

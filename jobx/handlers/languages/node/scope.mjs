@@ -1,28 +1,51 @@
 // The names that handlers find among their globals, and the invocation that they refer to.
 
-import { format } from 'node:util';
+import util from 'node:util';
 
+import {
+  Map, Proxy, RangeError, TypeError, apply, defineProperty, entries, globals, hasOwn, toWellFormed,
+} from './primordials.mjs';
 import { Decimal } from './values.mjs';
 
-const { hasOwn } = Object;
+const { format } = util;
+const { nextTick } = process;
+const toBuffer = Buffer.from;
 const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
+
+/** Return the step of a marker to map; undefined: it is another value. */
+export let stepOf;
+/** Tell whether a value is a marker to return. */
+export let isToReturn;
 
 /** A mapper's first yield: each pair that follows becomes a mapper of a step. */
 export class MapTo {
+  static {
+    stepOf = (value) => (isObject(value) && #step in value ? value.#step : undefined);
+  }
+
+  #step;
+
   constructor(step) {
     if (typeof step !== 'string') throw new TypeError('a step is named by text');
     if (step === '') throw new RangeError('a step is named by text that is not empty');
-    this.step = step;
+    this.#step = step;
   }
 }
 
 /** A mapper's first yield: each pair that follows is part of its result. */
-export class ToReturn {}
+export class ToReturn {
+  static {
+    isToReturn = (value) => isObject(value) && #mark in value;
+  }
+
+  #mark;
+}
 
 /** The globals of handlers. ``scope.current`` is the invocation at work. */
 export class Scope {
   current = null;
-  offered = new Set();
+  /** Globals that were added for handlers. */
+  offered = { __proto__: null };
   #lines;
 
   constructor(lines) {
@@ -30,15 +53,15 @@ export class Scope {
     this.#captureStreams();
     const map = (step) => new MapTo(step);
     const toReturn = () => new ToReturn();
-    Object.assign(globalThis, {
+    Object.assign(globals, {
       Decimal,
       MrConfigureToMap: map,
       MrConfigureToReturn: toReturn,
       Return: toReturn,
       LOG: this.#log(),
-      PRINT: (...parts) => this.write(`${format(...parts)}\n`),
+      PRINT: (...parts) => this.write(`${apply(format, undefined, parts)}\n`),
       // `Map("step")` is the marker, `new Map()` stays what it is.
-      Map: new Proxy(Map, { apply: (_target, _self, [step]) => map(step) }),
+      Map: new Proxy(Map, { __proto__: null, apply: (_target, _self, args) => map(args[0]) }),
     });
     define('REQUEST', () => this.current?.request);
     define('INVOCATION', () => this.current?.invocation);
@@ -46,12 +69,15 @@ export class Scope {
 
   /** Return what names of the executor's scope mean, and let handlers see them. */
   meanings(names) {
-    const meanings = {};
-    for (const [name, known] of Object.entries(names)) {
+    const meanings = { __proto__: null };
+    const given = entries(names);
+    for (let at = 0; at < given.length; at++) {
+      const name = given[at][0];
+      const known = given[at][1];
       meanings[name] = hasOwn(known, 'value') ? known.value : this.#remote(name);
-      if (name in globalThis) continue;
+      if (name in globals) continue;
       define(name, () => this.current?.names[name]);
-      this.offered.add(name);
+      this.offered[name] = true;
     }
     return meanings;
   }
@@ -61,14 +87,15 @@ export class Scope {
   }
 
   #log() {
-    const line = (level) => (...parts) => this.#lines.log(level, format(...parts).toWellFormed());
+    const line = (level) => (...parts) => this.#lines.log(level, toWellFormed(apply(format, undefined, parts)));
     const log = Object.fromEntries(LEVELS.map((level) => [level, line(level)]));
-    const exception = (...parts) => log.error(...parts);
+    const exception = log.error;
     return Object.freeze({ ...log, warn: log.warning, exception });
   }
 
   #remote(name) {
     return new Proxy(function () {}, {
+      __proto__: null,
       get: (_target, key) => (typeof key === 'string' && key !== 'then' ? this.#remote(`${name}.${key}`) : undefined),
       apply: (_target, _self, args) => this.#lines.ask(name, args),
     });
@@ -79,17 +106,21 @@ export class Scope {
     for (const stream of [process.stdout, process.stderr]) {
       stream.write = (chunk, encoding, done) => {
         if (typeof chunk !== 'string') this.#lines.captureBytes(chunk);
-        else if (typeof encoding === 'string') this.#lines.captureBytes(Buffer.from(chunk, encoding));
+        else if (typeof encoding === 'string') this.#lines.captureBytes(toBuffer(chunk, encoding));
         else this.write(chunk);
         const then = typeof encoding === 'function' ? encoding : done;
-        if (then) process.nextTick(then);
+        if (then) apply(nextTick, process, [then]);
         return true;
       };
     }
   }
 }
 
+function isObject(value) {
+  return typeof value === 'object' && value !== null;
+}
+
 /** Add a global that handlers can read, and not replace. */
 function define(name, get) {
-  Object.defineProperty(globalThis, name, { get });
+  defineProperty(globals, name, { get });
 }

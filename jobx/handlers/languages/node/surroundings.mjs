@@ -3,20 +3,20 @@
 
 import EventEmitter from 'node:events';
 import { builtinModules, createRequire, syncBuiltinESMExports as sync } from 'node:module';
-import { types } from 'node:util';
 
 import { reachable } from './known.mjs';
 import { isLasting, note, noticeSettings, noticeTimers, noticeUnseen } from './lasting.mjs';
+import {
+  Promise, addAll, apply, awaitable, defineProperty, deleteProperty, exec, getOwnPropertyDescriptor, getPrototypeOf,
+  hasSet, isMap, list, ownKeys,
+} from './primordials.mjs';
 
-const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
-const { setImmediate, Promise, performance } = globalThis;
+const { setImmediate, performance } = globalThis;
 const now = performance.now.bind(performance);
 const { chdir, cwd, getActiveResourcesInfo, umask } = process;
 const { eventNames, on, rawListeners, removeAllListeners } = process;
 const { clearMarks, clearMeasures, clearResourceTimings } = performance;
 const { clear } = Map.prototype;
-const { isMap } = types;
-const { exec } = RegExp.prototype;
 const require = createRequire(import.meta.url);
 const syncExports = sync; // author code gets another one
 
@@ -26,12 +26,14 @@ const THOROUGH_MS = 100;
 // Standard streams, and what is about to end.
 const HARMLESS = ['PipeWrap', 'TTYWrap', 'FileHandle', 'CloseReq'];
 /** Modules of functions and tables, which can be compared; others have more than that. */
-const COMPARED = new Set(['assert', 'assert/strict', 'buffer', 'child_process', 'console', 'crypto', 'events', 'fs', 'fs/promises',
+const COMPARED = ['assert', 'assert/strict', 'buffer', 'child_process', 'console', 'crypto', 'events', 'fs', 'fs/promises',
   'os', 'path', 'path/posix', 'perf_hooks', 'process', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder',
-  'timers', 'timers/promises', 'url', 'util', 'util/types', 'zlib']);
+  'timers', 'timers/promises', 'url', 'util', 'util/types', 'zlib'];
+const BUILTIN = [...builtinModules]; // author code can change the other one
 const IMPORTED = /\b(?:from|import)\s*(?:\(\s*)?['"`](?:node:)?([^'"`]+)['"`]/g;
 /** Words of a source that may reach a module which it does not name. */
 const OPEN = /\b(?:eval|Function|createRequire|getBuiltinModule)\b|\bimport\s*\(\s*[^'"`\s]/;
+const CRYPTO = /\bcrypto\b/;
 /** Entries of node's list of what it has loaded that author code may have asked for. */
 const PUBLIC = /^NativeModule (?!internal\/(?!crypto\/webcrypto|deps\/undici))/;
 
@@ -42,8 +44,10 @@ function active() {
 
 /** Tell how much node has loaded, and how much of it for author code. */
 function loaded() {
-  const list = process.moduleLoadList;
-  return { all: list.length, own: list.filter((name) => PUBLIC.test(name)).length };
+  const names = process.moduleLoadList;
+  let own = 0;
+  for (let at = 0; at < names.length; at++) if (exec(PUBLIC, names[at]) !== null) own++;
+  return { all: names.length, own };
 }
 
 /** Objects from which all is reached that the language and the process give to all code. */
@@ -110,8 +114,8 @@ export class Surroundings {
   #streams = [process.stdout, process.stderr].map((one) => new Stream(one));
   /** What was counted, and since when it is timed. */
   #tables = ownKeys(console).map((key) => console[key]).filter(isMap);
-  #known = [];
-  #own = [];
+  #known = list();
+  #own = list();
   #loaded = { all: 0, own: 0 };
   #thoroughAt = 0;
 
@@ -119,36 +123,44 @@ export class Surroundings {
     noticeUnseen(require('node:module'));
     noticeTimers(require('node:timers/promises')); // also reached from other modules
     this.#emitters = [process, process.stdout, process.stderr].map((one) => new Emitter(one));
-    this.#known = [...reachable(intrinsics(), this.#seen), ...reachable([EventEmitter], this.#seen, EventEmitter)];
-    this.#own = reachable([process, process.argv, process.execArgv], this.#seen);
-    if (process.report) this.#own.push(...reachable([process.report], this.#seen, process.report));
+    addAll(this.#known, reachable(intrinsics(), this.#seen));
+    addAll(this.#known, reachable([EventEmitter], this.#seen, EventEmitter));
+    addAll(this.#own, reachable([process, process.argv, process.execArgv], this.#seen));
+    if (process.report) addAll(this.#own, reachable([process.report], this.#seen, process.report));
     syncExports();
     this.#loaded = loaded();
   }
 
   /** Look after the modules of node that a handler's source may reach, before it is loaded. */
   watch(source) {
-    const named = [...source.matchAll(IMPORTED)].map(([, name]) => name);
-    const isOpen = OPEN.test(source) || named.some((name) => !builtinModules.includes(name));
-    const there = [...COMPARED].filter((name) => isOpen && process.moduleLoadList.includes(`NativeModule ${name}`));
-    for (const name of [...named, ...there]) {
-      if (COMPARED.has(name)) this.#compare(require(name));
-      else if (builtinModules.includes(name)) note();
+    const named = namesIn(source);
+    let isOpen = exec(OPEN, source) !== null;
+    for (let at = 0; at < named.length; at++) {
+      isOpen = isOpen || !has(BUILTIN, named[at]);
+      this.#watchModule(named[at]);
     }
-    if (/\bcrypto\b/.test(source)) this.#compare(globalThis.crypto);
+    for (let at = 0; isOpen && at < COMPARED.length; at++) {
+      if (has(process.moduleLoadList, `NativeModule ${COMPARED[at]}`)) this.#watchModule(COMPARED[at]);
+    }
+    if (exec(CRYPTO, source) !== null) this.#compare(globalThis.crypto);
     syncExports();
     this.#loaded = loaded();
   }
 
+  #watchModule(name) {
+    if (has(COMPARED, name)) this.#compare(require(name));
+    else if (has(BUILTIN, name)) note();
+  }
+
   #compare(exports) {
-    if (this.#seen.has(exports)) return;
+    if (hasSet(this.#seen, exports)) return;
     noticeSettings(exports);
-    this.#known.push(...reachable([exports], this.#seen, exports));
+    addAll(this.#known, reachable([exports], this.#seen, exports));
   }
 
   /** Put back what handlers have changed; false: something goes on, or cannot be put back. */
   async restore(isOurs) {
-    await new Promise((resolve) => setImmediate(resolve)); // what nobody waits for is told now
+    await awaitable(new Promise((resolve) => setImmediate(resolve))); // what nobody waits for is told now
     const isThorough = now() >= this.#thoroughAt;
     if (isThorough) this.#thoroughAt = now() + THOROUGH_MS;
     if (!restoreAll(this.#known, isOurs, isThorough)) return false;
@@ -185,6 +197,18 @@ export class Surroundings {
     process.exitCode = undefined;
     if (process._exiting) process._exiting = false;
   }
+}
+
+/** Return the names of the modules that a source imports. */
+function namesIn(source) {
+  const names = list();
+  for (let found = exec(IMPORTED, source); found !== null; found = exec(IMPORTED, source)) names[names.length] = found[1];
+  return names;
+}
+
+function has(names, name) {
+  for (let at = 0; at < names.length; at++) if (names[at] === name) return true;
+  return false;
 }
 
 function restoreAll(known, isOurs, isThorough) {

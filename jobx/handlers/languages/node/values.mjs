@@ -1,19 +1,34 @@
 // Values of JobX as tagged JSON, both ways. See "Values" under JavaScript in docs/languages.md.
 
-const { parse, stringify } = JSON;
+import {
+  BigInt, Date, Map, ObjectPrototype, String, TypeError, charCodeAt, entries, entriesOfMap, exec, fromBase64, getPrototypeOf,
+  getTime, includes, indexOf, is, isArray, isDate, isFinite, isInteger, isMap, isSafeInteger, isUint8Array, isWellFormed, ownKeys,
+  parse, parseDate, put, setMap, slice, stringify, toBase64, toISOString,
+} from './primordials.mjs';
+
 const MAX_DEPTH = 64;
 const BEYOND = 10n ** 4300n;
-const [FIRST, LAST] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
-const FORMS = new Set(['$bytes', '$decimal', '$float', '$map', '$timestamp']);
+const [FIRST, LAST] = [parseDate('0001-01-01T00:00:00Z'), parseDate('9999-12-31T23:59:59.999Z')];
+const FORMS = { __proto__: null, $bytes: true, $decimal: true, $float: true, $map: true, $timestamp: true };
 // An integer that a number may not hold is read as text, under a name that no value has.
 const LONG = 16;
 const NUMBERS = /-?\d[\d.eE+-]*/g;
 const INTEGER = /^-?\d{16,}$/;
 const LONG_INTEGER = '\ud800';
+const VOWEL = /^[aeiou]/i;
 const TIME = /^(.+)([+-])(\d\d):(\d\d)(?::(\d\d)[.\d]*)?$/;
+
+let isDecimal;
 
 /** A decimal number as its text: JavaScript has none of its own. */
 export class Decimal {
+  static {
+    isDecimal = (value) => #mark in value;
+  }
+
+  #mark;
+  text = '';
+
   constructor(text) {
     this.text = String(text);
   }
@@ -38,27 +53,27 @@ export function toText(value, depth = 0) {
 }
 
 function textOfText(value) {
-  if (!value.isWellFormed()) throw new TypeError('text with half a surrogate pair has no bytes');
+  if (!isWellFormed(value)) throw new TypeError('text with half a surrogate pair has no bytes');
   return stringify(value);
 }
 
 /** Whole numbers that are exact are integers; the rest are floats. */
 function textOfNumber(value) {
-  if (Number.isSafeInteger(value)) return Object.is(value, -0) ? '-0.0' : `${value}`;
+  if (isSafeInteger(value)) return is(value, -0) ? '-0.0' : `${value}`;
   if (value !== value) throw new TypeError('NaN is neither a key nor a value');
-  if (!Number.isFinite(value)) return `{"$float":"${value > 0 ? 'inf' : '-inf'}"}`;
-  return Number.isInteger(value) && Math.abs(value) < 1e21 ? `${value}.0` : `${value}`;
+  if (!isFinite(value)) return `{"$float":"${value > 0 ? 'inf' : '-inf'}"}`;
+  return isInteger(value) && value < 1e21 && value > -1e21 ? `${value}.0` : `${value}`;
 }
 
 function textOfObject(value, depth) {
   if (depth >= MAX_DEPTH) throw new TypeError(`arrays and maps nest deeper than ${MAX_DEPTH}`);
-  if (Array.isArray(value)) return textOfArray(value, depth);
-  if (value instanceof Uint8Array) return `{"$bytes":"${Buffer.from(value).toString('base64')}"}`;
-  if (value instanceof Map) return textOfMap([...value], depth);
-  if (value instanceof Date) return textOfDate(value);
-  if (value instanceof Decimal) return `{"$decimal":${textOfText(value.text)}}`;
-  const prototype = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) return textOfMap(Object.entries(value), depth);
+  if (isArray(value)) return textOfArray(value, depth);
+  if (isUint8Array(value)) return `{"$bytes":"${toBase64(value)}"}`;
+  if (isMap(value)) return textOfMap(entriesOfMap(value), depth);
+  if (isDate(value)) return textOfDate(value);
+  if (isDecimal(value)) return `{"$decimal":${textOfText(value.text)}}`;
+  const prototype = getPrototypeOf(value);
+  if (prototype === ObjectPrototype || prototype === null) return textOfMap(entries(value), depth);
   throw new TypeError(`${nameOf(value)} cannot be a key or a value`);
 }
 
@@ -68,26 +83,29 @@ function textOfArray(values, depth) {
   return `${text || '['}]`;
 }
 
-function textOfMap(entries, depth) {
-  let [text, plain] = ['', entries.length !== 1 || !FORMS.has(entries[0][0])];
-  for (let at = 0; plain && at < entries.length; at++) plain = typeof entries[at][0] === 'string';
-  for (let at = 0; at < entries.length; at++) {
-    const [key, value] = [toText(entries[at][0], depth + 1), toText(entries[at][1], depth + 1)];
+function textOfMap(given, depth) {
+  let plain = true;
+  for (let at = 0; plain && at < given.length; at++) plain = typeof given[at][0] === 'string';
+  if (plain && given.length === 1) plain = !(given[0][0] in FORMS);
+  let text = '';
+  for (let at = 0; at < given.length; at++) {
+    const key = toText(given[at][0], depth + 1);
+    const value = toText(given[at][1], depth + 1);
     text += `${at ? ',' : ''}${plain ? `${key}:${value}` : `[${key},${value}]`}`;
   }
   return plain ? `{${text}}` : `{"$map":[${text}]}`;
 }
 
 function textOfDate(value) {
-  const at = value.getTime();
-  if (Number.isNaN(at)) throw new TypeError('an invalid Date cannot be a key or a value');
+  const at = getTime(value);
+  if (at !== at) throw new TypeError('an invalid Date cannot be a key or a value');
   if (at < FIRST || at > LAST) throw new TypeError('a timestamp must be of the years 1 to 9999 in UTC');
-  return `{"$timestamp":"${value.toISOString()}"}`;
+  return `{"$timestamp":"${toISOString(value)}"}`;
 }
 
 /** Return the value that a JSON text says. */
 export function fromText(text) {
-  if (!hasLong(text)) return text.includes('"$') ? untagged(parse(text)) : parse(text);
+  if (!hasLong(text)) return includes(text, '"$') ? untagged(parse(text)) : parse(text);
   return untagged(parse(withoutLong(text)));
 }
 
@@ -95,7 +113,8 @@ export function fromText(text) {
 function hasLong(text) {
   for (let at = LONG - 1; at < text.length; at += LONG) {
     if (!isDigit(text, at)) continue;
-    let [from, to] = [at, at + 1];
+    let from = at;
+    let to = at + 1;
     while (at - from < LONG && isDigit(text, from - 1)) from--;
     while (to - from < LONG && isDigit(text, to)) to++;
     if (to - from >= LONG) return true;
@@ -104,23 +123,34 @@ function hasLong(text) {
 }
 
 function isDigit(text, at) {
-  const code = text.charCodeAt(at);
+  const code = charCodeAt(text, at);
   return code >= 48 && code <= 57;
 }
 
 /** Tag the integers of a JSON text that a number may not hold. Its texts are passed over by hand: an
  * expression for them runs out of stack at some length. */
 function withoutLong(text) {
-  const tagged = (found) => (INTEGER.test(found) ? `{"${LONG_INTEGER}":"${found}"}` : found);
   let result = '';
   for (let at = 0; ;) {
-    const opening = text.indexOf('"', at);
-    result += text.slice(at, opening < 0 ? text.length : opening).replace(NUMBERS, tagged);
+    const opening = indexOf(text, '"', at);
+    result += tagged(slice(text, at, opening < 0 ? text.length : opening));
     if (opening < 0) return result;
-    at = text.indexOf('"', opening + 1) + 1;
-    while (isEscaped(text, at - 1)) at = text.indexOf('"', at) + 1;
-    result += text.slice(opening, at);
+    at = indexOf(text, '"', opening + 1) + 1;
+    while (isEscaped(text, at - 1)) at = indexOf(text, '"', at) + 1;
+    result += slice(text, opening, at);
   }
+}
+
+/** Tag the long integers of a text without quotes. */
+function tagged(text) {
+  let result = '';
+  let at = 0;
+  for (let found = exec(NUMBERS, text); found !== null; found = exec(NUMBERS, text)) {
+    if (exec(INTEGER, found[0]) === null) continue;
+    result += `${slice(text, at, found.index)}{"${LONG_INTEGER}":"${found[0]}"}`;
+    at = NUMBERS.lastIndex;
+  }
+  return result + slice(text, at);
 }
 
 function isEscaped(text, at) {
@@ -132,38 +162,54 @@ function isEscaped(text, at) {
 /** Put values in place of their tags. A map whose keys are all text is an object, any other a Map. */
 function untagged(value) {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) {
-    for (let at = 0; at < value.length; at++) value[at] = untagged(value[at]);
-    return value;
+  const keys = isArray(value) ? null : ownKeys(value);
+  if (keys?.length === 1 && (keys[0] === LONG_INTEGER || keys[0] in FORMS)) return meant(keys[0], value[keys[0]]);
+  const length = keys === null ? value.length : keys.length;
+  for (let at = 0; at < length; at++) {
+    const key = keys === null ? at : keys[at];
+    value[key] = untagged(value[key]);
   }
-  const entries = Object.entries(value);
-  const [tag, body] = entries.length === 1 ? entries[0] : [];
+  return value;
+}
+
+function meant(tag, body) {
   switch (tag) {
-    case LONG_INTEGER: return Number.isSafeInteger(Number(body)) ? Number(body) : BigInt(body);
-    case '$bytes': return Buffer.from(body, 'base64');
+    case LONG_INTEGER: return isSafeInteger(+body) ? +body : BigInt(body);
+    case '$bytes': return fromBase64(body);
     case '$decimal': return new Decimal(body);
-    case '$float': return body.startsWith('-') ? -Infinity : Infinity;
+    case '$float': return body[0] === '-' ? -Infinity : Infinity;
     case '$timestamp': return date(body);
-    case '$map': return mapOf(untagged(body));
-    default:
-      for (const entry of entries) entry[1] = untagged(entry[1]);
-      return Object.fromEntries(entries);
+    default: return mapOf(untagged(body));
   }
 }
 
-function mapOf(entries) {
-  return entries.every(([key]) => typeof key === 'string') ? Object.fromEntries(entries) : new Map(entries);
+function mapOf(given) {
+  const map = new Map();
+  const object = {};
+  let isPlain = true;
+  for (let at = 0; at < given.length; at++) {
+    isPlain = isPlain && typeof given[at][0] === 'string';
+    setMap(map, given[at][0], given[at][1]);
+    if (isPlain) put(object, given[at][0], given[at][1]);
+  }
+  return isPlain ? object : map;
 }
 
 function date(text) {
-  const [, wall, sign, hours, minutes, seconds = 0] = TIME.exec(text);
-  const offset = 3600 * hours + 60 * minutes + Number(seconds);
-  return new Date(Date.parse(`${wall}Z`) - (sign === '-' ? -1000 : 1000) * offset);
+  const found = exec(TIME, text);
+  const offset = 3600 * found[3] + 60 * found[4] + +(found[5] ?? 0);
+  return new Date(parseDate(`${found[1]}Z`) - (found[2] === '-' ? -1000 : 1000) * offset);
+}
+
+/** Return what kind of value one is. */
+export function kindOf(value) {
+  if (typeof value !== 'object') return typeof value;
+  return value === null ? 'null' : value.constructor?.name || 'object';
 }
 
 /** Return what a value is called in an error. */
 export function nameOf(value) {
-  if (value === null || value === undefined) return String(value);
-  const name = typeof value === 'object' ? value.constructor?.name || 'object' : typeof value;
-  return /^[aeiou]/i.test(name) ? `an ${name}` : `a ${name}`;
+  if (value === null || value === undefined) return `${value}`;
+  const name = kindOf(value);
+  return exec(VOWEL, name) === null ? `a ${name}` : `an ${name}`;
 }

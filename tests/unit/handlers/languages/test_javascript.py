@@ -421,16 +421,12 @@ def test_what_is_added_to_all_objects_loses_nothing(guests: Guests, name: str) -
     assert pairs(made, run(made, ["a", 1])[0]) == [("a", 1)]
 
 
-@pytest.mark.parametrize(
-    "change", ["Buffer.concat = () => null;", "Array.prototype.shift = () => [];"]
-)
-def test_a_process_that_handlers_left_unable_to_answer_ends(guests: Guests, change: str) -> None:
+def test_a_process_that_handlers_left_unable_to_answer_ends(guests: Guests) -> None:
     source = (
-        "export function* handler(key, value) {\n"
-        f"  yield Return();\n  {change}\n  yield [key, value];\n}}"
+        "export function* handler(key, value) {\n  yield Return();\n"
+        "  Object.defineProperty(Object.prototype, 'errno', { value: 5 });\n"
+        "  yield [key, value];\n}"
     )
     broken, adding_up = load("m", "mapper", source), load("r", "reducer", JAVASCRIPT.add_up)
     made = frames.state(Path(guests.folder), broken, adding_up, guests=guests)
-    failure = failed(run(made, ["a", 1])[0])
-    assert failure["type"] == "ProgramFailed"
-    assert "what node needs" in failure["message"]
+    assert failed(run(made, ["a", 1])[0])["type"] == "ProgramFailed"
