@@ -115,6 +115,10 @@ class Janitor:
         """Stop for good, within one slice."""
         self._stopping.set()
 
+    def is_stopping(self) -> bool:
+        """Tell whether it was stopped, so that what sweeps beside it stops, too."""
+        return self._stopping.is_set()
+
     def is_chosen(self) -> bool:
         """Tell whether this node is the one that sweeps; it is as long as it asks again in time.
 

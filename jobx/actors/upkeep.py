@@ -120,7 +120,7 @@ class Upkeep:
             every(STRAYS_S, self.background, strays.look, after=lambda: stray(strays))
         shared = opening.shared_blobs(self.settings.blobs)
         if shared is None:
-            drop = partial(data_sweep.sweep, self.store, self.blobs, janitor.is_chosen)
+            drop = self._drop(self.blobs, janitor)
             every(SWEEP_S, self.sweeping, drop)
         else:
             self._sweep_shared(shared, janitor, periodic)
@@ -138,6 +138,11 @@ class Upkeep:
             is_open=self.is_open,
             lease=sweep_lease(self.store, self.settings),
         )
+
+    def _drop(self, blobs: BlobFolder, janitor: Janitor) -> Callable[[], int]:
+        """Return what removes data of stages; a round of it may take longer than a stop."""
+        chosen, stopping = janitor.is_chosen, janitor.is_stopping
+        return partial(data_sweep.sweep, self.store, blobs, chosen, stopping)
 
     def _sweep_shared(self, shared: SharedBlobs, janitor: Janitor, periodic: Periodic) -> None:
         """Watch and sweep the shared place, and copies here, over connections of their own.
@@ -157,8 +162,7 @@ class Upkeep:
         periodic.every(BLOBS_S, looking, partial(health.look, shared), after=health.tell)
         unused_s = self.settings.blobs.cache_s
         periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)
-        drop = partial(data_sweep.sweep, self.store, blobs, janitor.is_chosen)
-        periodic.every(SWEEP_S, threads, drop)
+        periodic.every(SWEEP_S, threads, self._drop(blobs, janitor))
         now_at, age_s = self.life.clock.now_at, self.settings.files.temp_age_s
         periodic.every(CLEAN_S, threads, lambda: sharing.clean(now_at() - age_s))
 

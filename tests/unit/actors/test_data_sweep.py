@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from jobx.actors import data_sweep
+from jobx.actors.janitor import Janitor
 from jobx.actors.upkeep import SWEEP_S
 from jobx.errors import StoreRefused, StoreUnavailable
+from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
@@ -96,6 +98,17 @@ def test_a_round_removes_more_than_a_piece_past_what_stays_but_not_without_an_en
     assert data_sweep.sweep(store, blobs, lambda: True) == 15
     assert data_sweep.sweep(store, blobs, lambda: True) == 10
     assert len(store.range(keys.UNWANTED)) == 5
+
+
+def test_a_janitor_that_is_stopped_ends_a_round_after_the_request_that_it_is_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, blobs = MemoryStore(), BlobFolder(tmp_path)
+    for number in range(9):
+        store.commit([kept_requests.drop_data_write("w", f"r{number}")])
+    janitor = Janitor(store, blobs, Library(store), retention_s=1.0, now_at=lambda: 0.0)
+    monkeypatch.setattr(blobs, "remove_stage_data", lambda *_: janitor.stop())
+    assert data_sweep.sweep(store, blobs, janitor.is_chosen, janitor.is_stopping) == 1
 
 
 def test_a_round_removes_twice_what_500_requests_a_second_leave() -> None:
