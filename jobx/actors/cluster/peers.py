@@ -11,14 +11,14 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Note, Offer, Wants
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster import lending
+from jobx.actors.cluster.known_nodes import KnownNodes
 from jobx.actors.cluster.lending import NodeLoad
 from jobx.actors.cluster.lent_pool import Pool
-from jobx.actors.cluster.members import Member, NodeRecord, losses
+from jobx.actors.cluster.members import Member, NodeRecord
 from jobx.actors.cluster.silence import Silence
 from jobx.actors.cluster.silent_peers import SilentPeers
 from jobx.actors.executors.rebalancing import Away, may_leave
 from jobx.actors.messages import Run
-from jobx.actors.ports import GONE_S
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import Scheduler, Timer
 
@@ -79,16 +79,12 @@ class Peers:
         *,
         more_room: Callable[[str], None],
     ) -> None:
-        self._node_id = node_id
         self._capabilities = frozenset(capabilities)
         self._pool = pool
         self._transport = transport
         self._scheduler = scheduler
         self._more_room = more_room
-        #: None: they are not known yet.
-        self._members: dict[str, Member] | None = None
-        #: What nodes offered that are gone, and since when.
-        self._gone: dict[str, tuple[NodeRecord, float]] = {}
+        self._known = KnownNodes(node_id)
         self._workflows: set[str] = set()
         #: Workflows that are left next, unless they are served again.
         self._to_leave: list[str] = []
@@ -111,19 +107,10 @@ class Peers:
 
     def saw(self, members: dict[str, Member]) -> None:
         """Take up who is in the cluster now."""
-        before = self._members or {}
-        for loss in losses(before, members):
+        for loss in self._known.losses(members):
             self.bridge.lose(loss.node_id, loss.registration, "its registration ended")
-        now = self._scheduler.now()
-        for name in before.keys() - members.keys():
-            self._gone[name] = before[name].record, now
-        self._gone = {
-            name: gone
-            for name, gone in self._gone.items()
-            if name not in members and now < gone[1] + GONE_S
-        }
-        self._members = members
-        known = {*members, *self._gone}
+        self._known = self._known.after(members, self._scheduler.now())
+        known = self._known.ids
         self.bridge.keep(known)
         self._rests_until = {
             lane: until for lane, until in self._rests_until.items() if lane.peer in known
@@ -161,17 +148,12 @@ class Peers:
 
     def others(self, workflow: str, gone_s: float) -> list[frozenset[str]] | None:
         """Return what each other node offers that runs a workflow; see ``Services.others``."""
-        if self._members is None:
-            return None
-        now = self._scheduler.now()
-        records = [m.record for name, m in self._members.items() if name != self._node_id]
-        records += [record for record, since in self._gone.values() if now < since + gone_s]
-        return [frozenset(one.capabilities) for one in records if one.runs(workflow)]
+        return self._known.offers(workflow, self._scheduler.now(), gone_s)
 
     def state(self, lane: Lane) -> PeerState:
         """Return how a peer is that has work of this node."""
         link = self.bridge.state(lane)
-        is_member = lane.peer in (self._members or {})
+        is_member = self._known.is_member(lane.peer)
         if link is None:
             return PeerState(is_member, False, self._scheduler.now(), 0, True)
         is_reached = self._transport.is_reached(lane.peer)
@@ -180,23 +162,20 @@ class Peers:
     @property
     def has_any(self) -> bool:
         """Whether a peer with executors answers."""
-        members = self._members or {}
-        return any(peer in members and members[peer].record.slots for peer in self._answering)
+        return any(self._known.record(peer).slots for peer in self._answering)
 
     def _connect(self) -> None:
-        for name, (record, _) in (self._members or {}).items():
-            if name != self._node_id:
-                for workflow in filter(record.runs, self._workflows):
-                    self.bridge.connect(Lane(name, workflow))
+        for name, record in self._known.others.items():
+            for workflow in filter(record.runs, self._workflows):
+                self.bridge.connect(Lane(name, workflow))
         self._silent.look()
 
     def _find_silent(self) -> dict[str, NodeRecord]:
         """Return the registered nodes that do not answer on any lane, though they share some."""
-        heard = {self._node_id, *self._answering}
         return {
-            name: member.record
-            for name, member in (self._members or {}).items()
-            if name not in heard and any(map(member.record.runs, self._workflows))
+            name: record
+            for name, record in self._known.others.items()
+            if name not in self._answering and any(map(record.runs, self._workflows))
         }
 
     def close(self) -> None:
@@ -240,12 +219,7 @@ class Peers:
         return self.bridge.has_room(lane) and self._offers(lane).issuperset(requires)
 
     def _offers(self, lane: Lane) -> frozenset[str]:
-        member = (self._members or {}).get(lane.peer)
-        return frozenset(member.record.capabilities if member is not None else ())
-
-    def _slots(self, lane: Lane) -> int:
-        member = (self._members or {}).get(lane.peer)
-        return member.record.slots if member is not None else 0
+        return frozenset(self._known.record(lane.peer).capabilities)
 
     def heard(self, lane: Lane, note: Note) -> None:
         """Take what a peer tells."""
@@ -256,7 +230,7 @@ class Peers:
                 self._wanting.pop(lane, None)
             self._look_soon()
         elif isinstance(note, Offer):
-            count = max(0, min(note.count, self._slots(lane)))
+            count = max(0, min(note.count, self._known.record(lane.peer).slots))
             has_more = count > self._offered.get(lane, 0)
             self._offer(lane, count)
             if has_more and not self._is_closed:
