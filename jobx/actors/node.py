@@ -32,6 +32,7 @@ from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.traced import Traced
 from jobx.actors.gateway.waiters import Waiters
+from jobx.actors.held_lease import HeldLease
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe, RequestKey
@@ -49,7 +50,7 @@ from jobx.actors.threads import in_daemon
 from jobx.actors.upkeep import Upkeep
 from jobx.actors.usual_times import UsualTimes
 from jobx.config import Settings
-from jobx.errors import InUse, JobxError
+from jobx.errors import JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening as blobs_opening
@@ -58,14 +59,7 @@ from jobx.handlers.files import opening
 from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.folder_lock import FolderLock
-from jobx.kv.leases import Lease
-from jobx.kv.opening import (
-    LEASE_S,
-    lease_of,
-    name_of,
-    open_store,
-    patience_s,
-)
+from jobx.kv.opening import lease_of, name_of, open_store, patience_s
 from jobx.questions import Question
 from jobx.system import processes
 from jobx.views import View
@@ -103,9 +97,8 @@ class Node:
         self._parts = Parts()
         #: When its stop waits no longer for work, monotonic; ``hasten`` moves it.
         self._stop_at = 0.0
-        self._lease: Lease | None = None
-        #: Before there is a life to note again, nothing needs to be done.
-        self._lost_lease: Callable[[], object] = lambda: None
+        #: None: its store is of this node alone.
+        self._held: HeldLease | None = None
         self._membership: Membership | None = None
         self._joined: Joined | None = None
         self._metrics = Metrics()
@@ -196,29 +189,16 @@ class Node:
         self._life = await self._in_background(
             lambda: Lifetime(self._id, self._store, data_dir, offered)
         )
-        self._lost_lease = self._life.note_again
+        if self._held is not None:
+            self._held.lost = self._life.note_again
         await self._in_background(self._library.refresh)
 
     async def _hold_store(self) -> None:
         """Acquire the lease of this node in a shared store, and hold it until the end."""
         lease = lease_of(self._store, self._settings, self._id)
         if lease is not None:
-            await in_daemon("lease", lease.acquire)
-            self._parts.push_async_callback(in_daemon, "lease", lease.release)
-            self._lease = lease
-            loop = asyncio.get_running_loop()
-            self._parts.periodic().every(LEASE_S / 3, None, partial(self._renew, loop))
-
-    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            if self._joined is not None:
-                is_kept = self._joined.renew(loop)
-            elif not (is_kept := self._lease is None or self._lease.renew()):
-                _log.warning("the lease of the store was lost, and is held again")
-            if not is_kept:
-                self._lost_lease()
-        except InUse as error:
-            loop.call_soon_threadsafe(self.fail, f"another node has its id: {error}")
+            self._held = HeldLease(lease, self.fail)
+            await self._held.hold(self._parts)
 
     def _start_membership(self) -> None:
         """Prepare the work with other nodes, if there is a bridge."""
@@ -234,9 +214,10 @@ class Node:
 
     async def _join(self) -> None:
         """Become a member of the cluster, last of all: the executors are ready."""
-        if self._membership is not None and self._lease is not None:
+        if self._membership is not None and self._held is not None:
             self._membership.serve(self._library.workflows)
-            self._joined = Joined(self._parts, self._store, self._membership, self._lease)
+            self._joined = Joined(self._parts, self._store, self._membership, self._held.lease)
+            self._held.renewal = partial(self._joined.renew, asyncio.get_running_loop())
             await self._joined.begin(self._id, self._adopt, self.call, self.asked_to_drain.set)
 
     def _adopt(self, found: Inherited) -> None:

@@ -147,7 +147,7 @@ def test_a_node_whose_loop_stands_still_loses_its_lease(
     etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{tmp_path.name}")
-    for module in ("jobx.kv.opening", "jobx.actors.node"):
+    for module in ("jobx.kv.opening", "jobx.actors.held_lease"):
         monkeypatch.setattr(f"{module}.LEASE_S", 2.0)
     define(tmp_path, {"answer": ANSWER, "sum": ANSWER}, {"answer": ("answer", "sum")})
     gate = threading.Event()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jobx.actors import held_lease
 from jobx.actors import node as node_module
+from jobx.actors.held_lease import HeldLease
 from jobx.actors.node import Node
 from jobx.errors import StoreRefused
 from tests.support.authoring import settings_of
@@ -38,11 +40,11 @@ def test_a_lease_that_is_lost_when_a_start_has_failed_is_no_further_fault(
 ) -> None:
     lease = LostLease()
     raised: list[Exception | None] = []
-    renew = Node._renew
+    renew = HeldLease.renew
 
-    def watched(node: Node, loop: asyncio.AbstractEventLoop) -> None:
+    def watched(held: HeldLease) -> None:
         try:
-            renew(node, loop)
+            renew(held)
         except Exception as error:  # noqa: BLE001 - of any kind
             raised.append(error)
         else:
@@ -53,9 +55,9 @@ def test_a_lease_that_is_lost_when_a_start_has_failed_is_no_further_fault(
         raise StoreRefused("it", "broken")
 
     monkeypatch.setattr(node_module, "lease_of", lambda *_: lease)
-    monkeypatch.setattr(node_module, "LEASE_S", 0.03)
+    monkeypatch.setattr(held_lease, "LEASE_S", 0.03)
     monkeypatch.setattr(node_module, "check_at_start", fail)
-    monkeypatch.setattr(Node, "_renew", watched)
+    monkeypatch.setattr(HeldLease, "renew", watched)
     with pytest.raises(StoreRefused):
         asyncio.run(Node(settings_of(tmp_path), {}).start())  # which waits for all threads
     assert raised == [None]
