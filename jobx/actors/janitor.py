@@ -7,7 +7,6 @@ of its commits it leaves the store to others for as long as the commit has taken
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,8 +14,9 @@ from typing import Final
 
 from jobx.actors import code_sweep
 from jobx.actors.orphans import Orphans, RequestNames
+from jobx.actors.paced_commits import PacedCommits
 from jobx.config_sections import FilesSettings
-from jobx.errors import Conflict, EntryDamaged, InUse, JobxError, Unavailable
+from jobx.errors import EntryDamaged, InUse, JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
@@ -34,12 +34,6 @@ from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.requests.kept_totals import KeptTotals
 from jobx.kv.store import Store, Write
 
-#: Requests that one commit removes: at first, and the bounds.
-BATCH: Final = 128
-MIN_BATCH: Final = 64
-MAX_BATCH: Final = 512
-#: How long one commit should take; batches grow and shrink towards it.
-COMMIT_S: Final = 0.03
 #: Most events of a long log that one commit removes.
 LOG_SLICE: Final = 1000
 #: Events per unit; every store takes that many.
@@ -55,7 +49,6 @@ LATER_S: Final = 600.0
 FOLD_S: Final = 2.0
 #: Unreadable entries that are remembered, so that each is named once.
 _NAMED: Final = 1000
-_LEAST_PAUSE_S: Final = 0.002
 
 _log = logging.getLogger(__name__)
 
@@ -102,8 +95,7 @@ class Janitor:
         self._retention_s = retention_s
         self._now_at = now_at
         self._now = now
-        self._stopping = threading.Event()
-        self._batch = BATCH
+        self._commits = PacedCommits(store, now)
         self._totals = KeptTotals(store, max_requests, max_bytes, now)
         self._orphans = Orphans(store, blobs, is_open)
         #: Unreadable entries that were named in the log.
@@ -113,11 +105,11 @@ class Janitor:
 
     def stop(self) -> None:
         """Stop for good, within one slice."""
-        self._stopping.set()
+        self._commits.stop()
 
     def is_stopping(self) -> bool:
         """Tell whether it was stopped, so that what sweeps beside it stops, too."""
-        return self._stopping.is_set()
+        return self._commits.is_stopping
 
     def is_chosen(self) -> bool:
         """Tell whether this node is the one that sweeps; it is as long as it asks again in time.
@@ -141,8 +133,8 @@ class Janitor:
 
     def _sweep_excess(self) -> int:
         removed, behind = 0, ""
-        while not self._stopping.is_set():
-            found = self._totals.excess(self._batch, behind)
+        while not self.is_stopping():
+            found = self._totals.excess(self._commits.batch, behind)
             if not found:
                 break
             removed += self._remove(found, self._leave)
@@ -157,8 +149,8 @@ class Janitor:
 
     def _sweep_expired(self) -> int:
         removed = 0
-        while not self._stopping.is_set():
-            now_at, limit = self._now_at(), self._batch
+        while not self.is_stopping():
+            now_at, limit = self._now_at(), self._commits.batch
             before_at = now_at - self._retention_s
             damaged: list[EntryDamaged] = []
             found = kept_requests.expired(self._store, before_at, limit, now_at, damaged)
@@ -172,11 +164,11 @@ class Janitor:
 
     def _upgrade(self) -> None:
         """Add requests that 1.0.0 finished to the index; needed once, after an upgrade."""
-        while not self._stopping.is_set():
+        while not self.is_stopping():
             units = older_requests.upgrade(self._store, UPGRADE_BATCH)
             if not units:
                 break
-            self._commit(units)
+            self._commits.commit(units)
 
     def count(self) -> None:
         """Add what has changed to the counters of requests, and go on indexing older ones."""
@@ -185,12 +177,12 @@ class Janitor:
         self._fold()
         self._upgrade()
         is_over = False
-        while not (is_over or self._stopping.is_set()):
+        while not (is_over or self.is_stopping()):
             found = indexing.step(self._store, INDEX_BATCH)
             units, progress, _ = found
             is_over = progress.is_done or not (units or progress.after or progress.has_found)
             if units or progress != indexing.read(self._store):
-                self._commit(units, is_raced=True)
+                self._commits.commit(units, is_raced=True)
                 indexing.note_step(self._store, found)
                 self._fold()
 
@@ -203,13 +195,13 @@ class Janitor:
         end = self._now() + FOLD_S
         found = request_counts.waiting(self._store, damaged)
         turns = deque(sorted(found, key=lambda prefix: (prefix <= self._folded, prefix)))
-        while turns and not self._stopping.is_set() and self._now() < end:
+        while turns and not self.is_stopping() and self._now() < end:
             began = self._now()
             self._folded = turns.popleft()
             try:
                 if request_counts.fold_job(self._store, self._folded, damaged):
                     turns.append(self._folded)
-                    self._pause(self._now() - began)
+                    self._commits.pause(self._now() - began)
             except EntryDamaged as error:
                 damaged.append(error)
         for one in damaged:
@@ -237,7 +229,7 @@ class Janitor:
         refused: list[str] = []
         removed = 0
         for item in self._out_of_sight([item for item in found if item.marker not in stay]):
-            if self._stopping.is_set():
+            if self.is_stopping():
                 break
             if not self._remove_blobs(item, refused):
                 units.append(leave(item))
@@ -251,7 +243,7 @@ class Janitor:
                 len(refused),
                 refused[0],
             )
-        self._commit(units, is_raced=True)
+        self._commits.commit(units, is_raced=True)
         return removed
 
     def _out_of_sight(self, found: Sequence[FinishedRequest]) -> list[FinishedRequest]:
@@ -264,7 +256,9 @@ class Janitor:
         for item in found:
             is_bulky = item.events > LOG_SLICE or self._blobs.has(item.workflow, item.request_id)
             (bulky if is_bulky else at_once).append(item)
-        are_hidden = self._commit([removal.hide_writes(item) for item in bulky], is_raced=True)
+        are_hidden = self._commits.commit(
+            [removal.hide_writes(item) for item in bulky], is_raced=True
+        )
         hidden = zip(bulky, are_hidden, strict=True)
         return [removal.hidden(item) for item, is_hidden in hidden if is_hidden] + at_once
 
@@ -293,7 +287,7 @@ class Janitor:
         ``refused`` collects the errors of the disk.
         """
         try:
-            return self._blobs.remove(item.workflow, item.request_id, self._stopping.is_set)
+            return self._blobs.remove(item.workflow, item.request_id, self.is_stopping)
         except JobxError as error:
             refused.append(f"{item.workflow}/{item.request_id}: {error}")
             return False
@@ -303,44 +297,19 @@ class Janitor:
         if item.events <= LOG_SLICE:
             return True
         for first in range(0, item.events, LOG_SLICE):
-            if self._stopping.is_set():
+            if self.is_stopping():
                 return False  # the rest is found by its marker
             stop = first + LOG_SLICE
             starts = range(first, min(stop, item.events), UNIT)
-            self._commit([removal.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
+            self._commits.commit([removal.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
         return True
-
-    def _commit(self, units: list[list[Write]], *, is_raced: bool = False) -> list[bool]:
-        """Commit, leave the store to others for as long, and size the next batch by that.
-
-        Returns which units were written.
-
-        Args:
-            units: What is written, each unit by itself.
-            is_raced: Another process may have done the same to some of it, which is no error.
-        """
-        if not any(units):
-            return [False] * len(units)
-        began = self._now()
-        outcomes = self._store.commit_many([[unit] for unit in units])
-        took_s = self._now() - began
-        wanted = int(self._batch * COMMIT_S / max(took_s, 1e-3))
-        self._batch = max(MIN_BATCH, min(MAX_BATCH, 2 * self._batch, wanted))
-        self._pause(took_s)
-        for outcome in outcomes:
-            if outcome.error is not None and not (is_raced and isinstance(outcome.error, Conflict)):
-                raise outcome.error
-        return [outcome.error is None for outcome in outcomes]
-
-    def _pause(self, took_s: float) -> None:
-        self._stopping.wait(max(took_s, _LEAST_PAUSE_S))
 
     def sweep_folders(self) -> int:
         """Remove blob folders without a request, a part of them per call; return how many.
 
         Call it as often as ``sweep``: a folder without a request for ``orphans.ROUNDS`` calls goes.
         """
-        return self._orphans.sweep(self._stopping.is_set)
+        return self._orphans.sweep(self.is_stopping)
 
     def sweep_code(self) -> int:
         """Remove plans and code that are unused since the last sweep; return how many keys."""
@@ -354,8 +323,8 @@ class Janitor:
             count, left = code_sweep.sweep(self._store, self._library, workflow, seen)
             self._unneeded[workflow] = left
             removed += count
-            self._pause(self._now() - began)
-            if self._stopping.is_set():
+            self._commits.pause(self._now() - began)
+            if self.is_stopping():
                 break
         return removed
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ import msgspec
 import pytest
 
 from jobx.actors import janitor as janitor_module
+from jobx.actors import paced_commits
 from jobx.actors.janitor import Janitor
+from jobx.actors.paced_commits import PacedCommits
 from jobx.errors import EntryDamaged, StoreRefused
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
@@ -85,7 +86,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(janitor_module, "_LEAST_PAUSE_S", 0.0)
+    monkeypatch.setattr(paced_commits, "_LEAST_PAUSE_S", 0.0)
     return Bench(tmp_path / "blobs")
 
 
@@ -139,7 +140,7 @@ def test_of_two_nodes_one_sweeps_and_the_other_takes_over(bench: Bench) -> None:
 def test_many_requests_go_with_one_commit(bench: Bench) -> None:
     bench.keep(1000)
     bench.janitor.sweep()
-    assert len(bench.store.commits) <= 1000 / janitor_module.MIN_BATCH
+    assert len(bench.store.commits) <= 1000 / paced_commits.MIN_BATCH
 
 
 def test_a_shortened_retention_counts_for_what_is_there(bench: Bench) -> None:
@@ -153,25 +154,6 @@ def test_a_lengthened_retention_counts_for_what_is_there(bench: Bench) -> None:
     assert bench.start(retention_s=3 * DAY_S).sweep() == 0
 
 
-def test_batches_shrink_where_commits_are_slow_and_grow_where_they_are_fast(bench: Bench) -> None:
-    sizes = []
-
-    def slow() -> None:
-        bench.clock.now += 1.0
-        sizes.append(bench.janitor._batch)
-
-    bench.keep(2000)
-    bench.store.before = slow
-    bench.janitor._pause = lambda _: None  # type: ignore[method-assign]  # no pause in a test
-    bench.janitor.sweep()
-    assert sizes[-1] == janitor_module.MIN_BATCH
-
-    bench.store.before = lambda: sizes.append(bench.janitor._batch)
-    bench.keep(4000)
-    bench.janitor.sweep()
-    assert sizes[-1] == janitor_module.MAX_BATCH
-
-
 def test_the_store_is_left_to_others_for_as_long_as_a_commit_took(bench: Bench) -> None:
     paused: list[float] = []
 
@@ -180,7 +162,7 @@ def test_the_store_is_left_to_others_for_as_long_as_a_commit_took(bench: Bench) 
 
     bench.keep(100)
     bench.store.before = slow
-    bench.janitor._pause = paused.append  # type: ignore[method-assign]  # no pause in a test
+    bench.janitor._commits.pause = paused.append  # type: ignore[method-assign]  # no pause in a test
     bench.janitor.sweep()
     assert paused == [0.25, 0.25]  # one adds up what was removed
 
@@ -189,7 +171,7 @@ def test_a_stop_ends_a_sweep_after_its_slice_and_the_next_one_goes_on(bench: Ben
     bench.keep(1000)
     bench.store.before = bench.janitor.stop
     removed = bench.janitor.sweep()
-    assert 0 < removed <= janitor_module.BATCH
+    assert 0 < removed <= paced_commits.BATCH
     assert len(bench.left()) == 1000 - removed
     assert bench.start().sweep() == 1000 - removed
 
@@ -402,14 +384,6 @@ def test_code_is_not_swept_before_all_that_an_older_version_finished_is_listed(
     assert [bench.janitor.sweep_code() for _ in range(2)] == [0, 1]
 
 
-def test_stop_from_another_thread_ends_a_pause(bench: Bench) -> None:
-    thread = threading.Thread(target=bench.janitor._pause, args=(600.0,))
-    thread.start()
-    bench.janitor.stop()
-    thread.join(60)
-    assert not thread.is_alive()
-
-
 def test_logs_of_others_stay(bench: Bench) -> None:
     bench.store.commit([event_log.event_write("flow", "other", 0, {})])
     bench.keep(2)
@@ -460,7 +434,7 @@ def test_counters_are_added_up_for_a_bounded_time_each_round_and_all_jobs_get_th
         real([Put(f"{keys.uncounted('flow', job)}r{calls[0]}+", b"failed")])
 
     monkeypatch.setattr(bench.store, "commit", slow)
-    monkeypatch.setattr(bench.janitor, "_pause", lambda _: None)
+    monkeypatch.setattr(PacedCommits, "pause", lambda *_: None)
     for _ in range(6):
         before = bench.clock.now
         bench.janitor.count()
