@@ -15,6 +15,7 @@ from jobx.actors.cluster.known_nodes import KnownNodes
 from jobx.actors.cluster.lending import NodeLoad
 from jobx.actors.cluster.lent_pool import Pool
 from jobx.actors.cluster.members import Member, NodeRecord
+from jobx.actors.cluster.recent_work import RecentWork
 from jobx.actors.cluster.silence import Silence
 from jobx.actors.cluster.silent_peers import SilentPeers
 from jobx.actors.executors.rebalancing import Away, may_leave
@@ -24,8 +25,6 @@ from jobx.actors.runtime.scheduler import Scheduler, Timer
 
 #: How often it is looked whether executors became idle or busy.
 LOOK_S: Final = 0.05
-#: A workflow without work for this long wants no executors of other nodes.
-QUIET_S: Final = 1.0
 #: A peer whose link broke is offered nothing for so long, in case that its work breaks it again.
 REST_S: Final = 1.0
 #: Workflows that are left in one turn of the loop.
@@ -90,10 +89,7 @@ class Peers:
         self._to_leave: list[str] = []
         self._leaving: Timer | None = None
         self._rests_until: dict[Lane, float] = {}
-        #: When a batch of a workflow was last created here.
-        self._used_at: dict[str, float] = {}
-        #: When a batch that only others can run was last created, by workflow and what it requires.
-        self._foreign_at: dict[tuple[str, frozenset[str]], float] = {}
+        self._recent = RecentWork()
         self._up: dict[Lane, None] = {}
         #: On how many lanes a peer answers.
         self._answering: Counter[str] = Counter()
@@ -142,7 +138,7 @@ class Peers:
             self._leaving = self._scheduler.call_later(0.0, self._leave_some)
 
     def _forget(self, workflow: str) -> None:
-        self._used_at.pop(workflow, None)
+        self._recent.forget(workflow)
         for lane in [lane for lane in self._rests_until if lane.workflow == workflow]:
             del self._rests_until[lane]
 
@@ -194,10 +190,10 @@ class Peers:
         if not isinstance(run, Run) or self._is_closed:
             return None
         workflow = run.key.workflow
-        self._used_at[workflow] = self._scheduler.now()
+        self._recent.note(workflow, self._scheduler.now())
         is_foreign = not self._capabilities.issuperset(run.requires)
         if is_foreign:
-            self._foreign_at[workflow, frozenset(run.requires)] = self._scheduler.now()
+            self._recent.note_foreign(workflow, run.requires, self._scheduler.now())
             self._look_soon()
         if not self._up or not (is_foreign or may_leave(run.work)):
             return None
@@ -293,7 +289,7 @@ class Peers:
         load = self._load()._replace(is_divisible=self._pool.is_divisible)
         now = self._scheduler.now()
         self._name_unmet(foreign, now)
-        needed = self._recent(now).union(foreign)
+        needed = self._recent.foreign(now).union(foreign)
         used = self.bridge.families.borrowed()
         for_long = self._for_long(load)
         wants = lending.wants(for_long, used.total())
@@ -316,20 +312,13 @@ class Peers:
 
     def _active(self, now: float) -> frozenset[str]:
         """Return the workflows with work, or that had some a moment ago."""
-        recent = [name for name, at in self._used_at.items() if now - at < QUIET_S]
-        return frozenset((*recent, *self._pool.workflows()))
+        return frozenset((*self._recent.workflows(now), *self._pool.workflows()))
 
     def _to_tell(self, news: Mapping[Lane, None], active: Container[str]) -> list[Lane]:
         """Return the lanes on which peers are told something; most workflows have no work."""
         if not active:
             return [lane for lane in news if lane in self._up]
         return [lane for lane in self._up if lane in news or lane.workflow in active]
-
-    def _recent(self, now: float) -> set[tuple[str, frozenset[str]]]:
-        """Return the kinds of work for others alone of which there was some a moment ago."""
-        recent = {kind: at for kind, at in self._foreign_at.items() if now - at < QUIET_S}
-        self._foreign_at = recent
-        return {*recent}
 
     def _name_unmet(self, foreign: Iterable[tuple[str, frozenset[str]]], now: float) -> None:
         """Name the waiting work that no node can do that answers."""

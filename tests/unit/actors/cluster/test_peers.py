@@ -7,7 +7,7 @@ import pytest
 from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
-from jobx.actors.cluster.peers import QUIET_S
+from jobx.actors.cluster.recent_work import QUIET_S
 from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES, Away
 from tests.unit.actors.cluster.lending_nodes import Cluster
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.cluster.peers import QUIET_S
+from jobx.actors.cluster.recent_work import QUIET_S
 from jobx.actors.cluster.silence import AGAIN_S, SILENT_S
 from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES
 from jobx.actors.ports import GONE_S
