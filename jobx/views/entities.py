@@ -14,10 +14,15 @@ class EntityView(View, frozen=True, kw_only=True):
 
 
 class EntityPage(View, frozen=True, kw_only=True):
-    """A page of entities of a kind, by name. ``next`` is the cursor of the page behind, or None."""
+    """A page of entities of a kind, by name.
+
+    ``next`` is the cursor of the page behind, or None. ``unreadable`` says what is not in it though
+    the store has it.
+    """
 
     entities: list[dict[str, Any]]
     next: str | None = None
+    unreadable: list[str] = []
 
 
 class DeletionView(View, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.server import Table
 from jobx.actors.inspection.view_builders import plain
 from jobx.config import Settings
-from jobx.errors import DeadlineExceeded, InvalidInput, quote
+from jobx.errors import DeadlineExceeded, EntryDamaged, InvalidInput, quote
 from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.trial.examples import check_examples
@@ -84,8 +84,15 @@ class EntityVerbs:
         kind = _kind(asked.kind)
 
         def read() -> views.EntityPage:
-            found, cursor = self.entities.page(kind, asked.workflow, asked.after, asked.limit)
-            return views.EntityPage(entities=[plain(entity) for entity in found], next=cursor)
+            damaged: list[EntryDamaged] = []
+            found, cursor = self.entities.page(
+                kind, asked.workflow, asked.after, asked.limit, damaged=damaged
+            )
+            return views.EntityPage(
+                entities=[plain(entity) for entity in found],
+                next=cursor,
+                unreadable=[str(error) for error in damaged],
+            )
 
         return await self._in_thread(read)
 

@@ -34,6 +34,7 @@ async def redirect(_: Ui, __: Request, resp: Response) -> None:
 async def overview(ui: Ui, req: Request, resp: Response) -> None:
     """Answer with the overview; a node that does not answer is what it shows then."""
     node, trouble, notice, found, more = None, None, None, [], None
+    unreadable: list[str] = []
     headers.check_query(req, "after")
     after = entities.cursor("workflow", req.get_param("after"), None)
     limit = min(_LIMIT, ui.site.settings.max_page)
@@ -43,7 +44,7 @@ async def overview(ui: Ui, req: Request, resp: Response) -> None:
         node = await ui.node.call(GetNode(), _NODE_S)
         trouble, notice = ready.trouble, ready.notice
         page = await ui.node.call(ListEntities(kind="workflow", after=after, limit=limit))
-        found, more = page.entities, page.next
+        found, more, unreadable = page.entities, page.next, page.unreadable
         names = [one["workflow_name"] for one in found[:LOOKED]]
         running, failed = await asyncio.gather(
             _latest(ui, names, "running"), _latest(ui, names, "failed")
@@ -57,6 +58,7 @@ async def overview(ui: Ui, req: Request, resp: Response) -> None:
         notice=notice,
         workflows=found,
         more=more,
+        unreadable=unreadable,
         looked=LOOKED,
         running=running,
         failed=failed,

@@ -7,8 +7,7 @@ deletion breaks references; ``Entities.fault`` says which.
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
@@ -52,10 +51,13 @@ NameList: TypeAlias = list[str]  # the class below has a method named "list"
 Steps: TypeAlias = list[Step]
 Writes: TypeAlias = list[Write]
 ListedEntities: TypeAlias = list[E]
+Errors: TypeAlias = list[EntryDamaged]
 #: Bytes that the entities of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
 #: Entities that are read at once; each may be large.
 _FEW: Final = 16
+#: Unreadable entities that a page names.
+MOST_DAMAGED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Entities:
         workflow: str | None = None,
         after: str | None = None,
         limit: int | None = None,
-        most_bytes: int = PAGE_BYTES,
+        damaged: Errors | None = None,
     ) -> tuple[ListedEntities[E], str | None]:
         """Return a page of entities by name, and the cursor of the next page, or None.
 
@@ -101,25 +103,41 @@ class Entities:
             kind: Their class.
             workflow: Only those of this workflow; None for all workflows. None for Workflow.
             after: Only those after this name (``workflow/name`` when no workflow is given).
-            limit: Largest number of entities.
-            most_bytes: Largest size of the page in the store; a page has at least one entity.
+            limit: Largest number of entities. A page takes ``PAGE_BYTES`` in the store at most, but
+                has at least one entity.
+            damaged: Collects the first errors of unreadable entities, instead of raising them.
         """
+        found: dict[str, E] = {}
+        left_bytes = PAGE_BYTES
+        for name, size, entity in self._readable(kind, workflow, after, damaged):
+            left_bytes -= size
+            if found and (left_bytes < 0 or len(found) == limit):
+                return [*found.values()], [*found][-1]
+            found[name] = entity
+        return [*found.values()], None
+
+    def list(
+        self, kind: type[E], workflow: str | None = None, damaged: Errors | None = None
+    ) -> list[E]:
+        """Return all entities of a kind by name, without a limit; see ``page``."""
+        return [entity for *_, entity in self._readable(kind, workflow, None, damaged)]
+
+    def _readable(
+        self, kind: type[E], workflow: str | None, after: str | None, damaged: Errors | None
+    ) -> Iterator[tuple[str, int, E]]:
+        """Yield entities by name, each with its name and its size in the store."""
         if workflow is not None:
             read(self.store, Workflow, workflow)
         prefix = keys.entities(KINDS[kind], workflow)
         behind = None if after is None else prefix + after
-        found: dict[str, E] = {}
-        left_bytes = most_bytes
-        for entry in scan(self.store, prefix, after=behind, page=_FEW):
-            left_bytes -= len(entry.value)
-            if found and (left_bytes < 0 or len(found) == limit):
-                return [*found.values()], [*found][-1]
-            found[entry.key.removeprefix(prefix)] = decoded(kind, entry)
-        return [*found.values()], None
-
-    def list(self, kind: type[E], workflow: str | None = None) -> list[E]:
-        """Return all entities of a kind by name, without a limit; see ``page``."""
-        return self.page(kind, workflow, most_bytes=sys.maxsize)[0]
+        for entry in scan(self.store, prefix, after=behind, page=_FEW, damaged=damaged):
+            try:
+                yield entry.key.removeprefix(prefix), len(entry.value), decoded(kind, entry)
+            except EntryDamaged as error:
+                if damaged is None:
+                    raise
+                if len(damaged) < MOST_DAMAGED:
+                    damaged.append(error)
 
     def create(self, entity: E) -> E:
         """Store a new entity and return it as stored.
@@ -201,10 +219,10 @@ class Entities:
         return change(self.store, workflow, plan)
 
     def fault(self, entity: AnyEntity) -> str | None:
-        """Return why an entity cannot work: a reference that is gone or has changed; else None."""
+        """Return why an entity cannot work: a reference that is gone, changed or damaged."""
         try:
             check_stored(self.store, entity)
-        except (NotFound, InvalidInput, InUse) as error:
+        except (NotFound, InvalidInput, InUse, EntryDamaged) as error:
             return str(error)
         return None
 

@@ -15,7 +15,7 @@ import msgspec
 
 from jobx.actors.cluster.identity import record_of
 from jobx.actors.cluster.members import Member, member_of
-from jobx.errors import UNREADABLE, JobxError
+from jobx.errors import UNREADABLE, EntryDamaged, JobxError
 from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
 from jobx.kv.leases import Held
@@ -54,15 +54,17 @@ def gather(store: Store, etcd: list[StoreServerView]) -> ClusterView:
     nodes = _with_nsqd([_node(name, one) for name, one in sorted(holders.items())])
     reports = _reports(store, [node.node_id for node in nodes if node.nsqd])
     nodes = [msgspec.structs.replace(one, report=reports.get(one.node_id)) for one in nodes]
+    damaged: list[EntryDamaged] = []
     view = ClusterView(
         cluster=record.name if (record := record_of(store)) else None,
         nodes=nodes,
-        workflows=_workflows(store, nodes),
+        workflows=_workflows(store, nodes, damaged),
         open_requests=open_requests(store, set(holders)),
         etcd=etcd,
         trouble=[],
     )
-    return msgspec.structs.replace(view, trouble=troubles(view))
+    trouble = [*troubles(view), *(str(error) for error in damaged)]
+    return msgspec.structs.replace(view, trouble=trouble)
 
 
 def without_store(etcd: list[StoreServerView], error: JobxError) -> ClusterView:
@@ -137,8 +139,11 @@ def _node(name: str, held: Held) -> MemberView:
     )
 
 
-def _workflows(store: Store, nodes: list[MemberView]) -> list[WorkflowView]:
-    names = [one.workflow_name for one in Entities(store).list(Workflow)]
+def _workflows(
+    store: Store, nodes: list[MemberView], damaged: list[EntryDamaged]
+) -> list[WorkflowView]:
+    found = Entities(store).list(Workflow, damaged=damaged)
+    names = [one.workflow_name for one in found]
     return [
         WorkflowView(
             workflow=name,

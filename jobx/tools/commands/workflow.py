@@ -7,9 +7,17 @@ from pathlib import Path
 import click
 
 from jobx import entity_json, model
+from jobx.errors import EntryDamaged
 from jobx.handlers.authoring import folder_writing
 from jobx.tools.shared.command import Call, command, takes
-from jobx.tools.shared.entity_commands import deleted, done, force_option, show, show_all
+from jobx.tools.shared.entity_commands import (
+    deleted,
+    done,
+    fail_for,
+    force_option,
+    show,
+    show_all,
+)
 
 
 @click.group("workflow")
@@ -38,8 +46,10 @@ def get(call: Call, name: str) -> None:
 @command(workflow, "list", example="workflow list")
 def list_all(call: Call) -> None:
     """List all workflows."""
+    damaged: list[EntryDamaged] = []
     with call.entities() as entities:
-        show_all(call, model.Workflow, entities.list(model.Workflow))
+        show_all(call, model.Workflow, entities.list(model.Workflow, damaged=damaged))
+    fail_for(damaged)
 
 
 @command(workflow, "delete", example="workflow delete wordcount")

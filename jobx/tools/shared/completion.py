@@ -70,19 +70,19 @@ def _offered(words: dict[str, Any], names: Names) -> list[str]:
 
 def _entities(kind: type[model.Job | model.Step | model.Handler]) -> Names:
     def names(store: Store, words: dict[str, Any]) -> Iterator[str]:
-        for entity in Entities(store).list(kind, words.get("workflow")):
+        for entity in Entities(store).list(kind, words.get("workflow"), []):
             yield getattr(entity, f"{kind.__name__.lower()}_name")
 
     return names
 
 
 def _workflows(store: Store, _: dict[str, Any]) -> Iterator[str]:
-    for one in Entities(store).list(model.Workflow):
+    for one in Entities(store).list(model.Workflow, damaged=[]):
         yield one.workflow_name
 
 
 def _jobs_everywhere(store: Store, _: dict[str, Any]) -> Iterator[str]:
-    for one in Entities(store).list(model.Job):
+    for one in Entities(store).list(model.Job, damaged=[]):
         yield f"{one.workflow_name}/{one.job_name}"
 
 

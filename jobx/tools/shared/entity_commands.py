@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from jobx import model
+from jobx.errors import EntryDamaged
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.references import HANDLER_FIELDS
 from jobx.tools.shared import render
@@ -51,12 +52,14 @@ def _add_list(group: click.Group, kind: type[Named]) -> None:
         "--by", type=click.Choice(_columns(kind)), help="Sort by this instead of by name."
     )
     def list_all(call: Call, workflow: str, by: str | None) -> None:
+        damaged: list[EntryDamaged] = []
         with call.entities() as entities:
-            found = entities.list(kind, workflow)
+            found = entities.list(kind, workflow, damaged)
             if by is not None:
                 found.sort(key=lambda entity: str(getattr(entity, by) or ""))
             computed = _computed(entities, kind, workflow, found)
         show_all(call, kind, found, computed)
+        fail_for(damaged)
 
 
 def _add_delete(group: click.Group, kind: type[Named], example: str) -> None:
@@ -119,6 +122,12 @@ def done(call: Call, verb: str, noun: str, name: str) -> None:
         render.say(f"{verb} {noun} {name}")
 
 
+def fail_for(damaged: Sequence[EntryDamaged]) -> None:
+    """Fail, after what can be read was shown, if something cannot be read."""
+    if damaged:
+        raise damaged[0]
+
+
 def deleted(call: Call, noun: str, name: str, broken: Sequence[str]) -> None:
     """Print that an entity was deleted, and what that broke."""
     if call.as_json:
@@ -141,7 +150,7 @@ def _computed(
     broken = {"broken": [entities.fault(entity) for entity in found]}
     if kind is not model.Step:
         return broken
-    handlers = entities.list(model.Handler, workflow)
+    handlers = entities.list(model.Handler, workflow, [])
     words = {one.handler_name: one.required_capability for one in handlers}
     return {"requires": [_required(step, words) for step in found]} | broken
 

@@ -235,8 +235,11 @@ def test_list_gives_entities_by_name_in_pages(entities: Entities) -> None:
     assert entities.page(Handler, "flow", "split", 1)[1] is None
 
 
-def test_a_page_ends_early_where_entities_are_large(entities: Entities) -> None:
-    found, cursor = entities.page(Handler, "flow", most_bytes=1)
+def test_a_page_ends_early_where_entities_are_large(
+    entities: Entities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobx.kv.entities.entities.PAGE_BYTES", 1)
+    found, cursor = entities.page(Handler, "flow")
     assert ([one.handler_name for one in found], cursor) == (["add"], "add")
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from jobx.errors import AlreadyExists, EntryDamaged, InUse, NotFound
 from jobx.kv import keys
-from jobx.kv.entities.entities import Entities
+from jobx.kv.entities.entities import MOST_DAMAGED, Entities
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.store import Put
 from jobx.model import Handler, Job, Step, Workflow
 from tests.support.authoring import COUNT, WORKFLOW, define, handler
 
@@ -128,3 +129,46 @@ def test_damaged_code_is_written_again_with_the_handler_that_it_is_of(bench: Ben
     bench.damage(code)
     bench.entities.put(one)
     assert bench.store.get(code) is not None
+
+
+@pytest.mark.parametrize(("kind", "name"), KINDS)
+def test_a_list_names_what_is_damaged_and_has_the_rest(
+    bench: Bench, kind: type[Any], name: str | None
+) -> None:
+    bench.entities.create(Workflow(workflow_name="other", description=""))
+    workflow = WORKFLOW if name else None
+    there = bench.entities.list(kind, workflow)
+    was = bench.damage_entity(kind, name)
+    damaged: list[EntryDamaged] = []
+    assert bench.entities.list(kind, workflow, damaged) == [one for one in there if one != was]
+    assert [error.args[0] for error in damaged] == [_key(kind, name)]
+
+
+FOREIGN = [b"", b"hello", b"{}", b"null", b"[]", b'{"name": 5}', b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("name", ["Not A Name", "a/b", "", "zz"])
+@pytest.mark.parametrize("value", FOREIGN)
+def test_a_foreign_entry_is_named_and_hides_no_entity(
+    bench: Bench, name: str, value: bytes
+) -> None:
+    key = f"{keys.entities('workflow')}{name}"
+    bench.store.commit([Put(key, value)])
+    damaged: list[EntryDamaged] = []
+    found, _ = bench.entities.page(Workflow, damaged=damaged)
+    assert [one.workflow_name for one in found] == [WORKFLOW]
+    assert [error.args[0] for error in damaged] == [key]
+
+
+def test_a_page_names_a_bounded_number_of_foreign_entries(bench: Bench) -> None:
+    prefix = keys.entities("workflow")
+    bench.store.commit([Put(f"{prefix}zz{n}", b"") for n in range(MOST_DAMAGED + 5)])
+    damaged: list[EntryDamaged] = []
+    bench.entities.page(Workflow, damaged=damaged)
+    assert len(damaged) == MOST_DAMAGED
+
+
+def test_what_refers_to_a_damaged_entity_has_a_fault(bench: Bench) -> None:
+    step = bench.entities.get(Step, WORKFLOW, "step")
+    bench.damage_entity(Handler, "map")
+    assert keys.entity("handler", WORKFLOW, "map") in (bench.entities.fault(step) or "")

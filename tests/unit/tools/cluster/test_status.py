@@ -111,3 +111,22 @@ def test_what_servers_of_etcd_say_is_said_once() -> None:
     server = StoreServerView(server="h:1", error="Connection refused")
     view = status.without_store([server], StoreUnavailable("no etcd"))
     assert view.trouble == ["etcd h:1 does not answer: Connection refused"]
+
+
+def test_what_is_no_workflow_is_trouble_and_hides_nothing() -> None:
+    store = Answering()
+    Entities(store).create(model.Workflow(workflow_name="w", description=""))
+    store.commit([Put(f"{keys.entities('workflow')}Not A Name", b"hello")])
+    view = status.gather(store, [])
+    assert [one.workflow for one in view.workflows] == ["w"]
+    assert [line for line in view.trouble if "Not A Name" in line]
+
+
+@pytest.mark.parametrize("value", [b"", b"hello", b"{}", b"null", b"\xff"])
+@pytest.mark.parametrize("key", ["nodes/zz", "reports/zz", "open/zz", "open/zz/zz", "calls/zz"])
+def test_foreign_entries_keep_no_cluster_from_being_shown(key: str, value: bytes) -> None:
+    store = Answering("a")
+    store.register("a")
+    store.commit([Put(key, value)])
+    names = [node.node_id for node in status.gather(store, []).nodes]
+    assert "a" in names

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from jobx import meanings
+from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.store import Put
 from tests.unit.tools.conftest import Jobx
 
 MAPPER = "yield MrConfigureToReturn()\nyield from arguments\n"
@@ -337,3 +340,14 @@ def test_list_shows_what_steps_and_handlers_require(filled: Jobx) -> None:
     assert {one["required_capability"] for one in handlers} == {"general", "gpu"}
     assert "requires" in filled("step", "list", "w").stdout.splitlines()[0].split()
     assert "required_capability" in filled("handler", "list", "w").stdout.splitlines()[0].split()
+
+
+@pytest.mark.parametrize("words", [["workflow", "list"], ["workflow", "list", "--json"]])
+def test_a_list_shows_what_can_be_read_and_then_fails(
+    filled: Jobx, folder: Path, words: list[str]
+) -> None:
+    with closing(SqliteStore(folder / "jobx.sqlite")) as store:
+        store.commit([Put("entities/workflow/Not A Name", b"hello")])
+    done = filled(*words)
+    assert ("A workflow." in done.stdout, done.exit_code) == (True, meanings.STORE)
+    assert "entities/workflow/Not A Name" in done.stderr
