@@ -20,8 +20,13 @@ ANY = st.text(st.characters(exclude_categories=[]))
     [
         ("plain", "plain"),
         ("é 漢 😀 \xa0", "é 漢 😀 \xa0"),
-        ("👩\u200d💻", "👩\\u200d💻"),
-        ("\U0001f1e9\U0001f1ea", "\\U0001f1e9\\U0001f1ea"),
+        ("👩\u200d💻 ❤\ufe0f\u200d🔥", "👩\u200d💻 ❤\ufe0f\u200d🔥"),
+        ("می\u200cروم", "می\u200cروم"),
+        ("क्\u200dष क्\u200cष", "क्\u200dष क्\u200cष"),
+        ("pay\u200dpal a\u200cb 漢\u200c字", "pay\\u200dpal a\\u200cb 漢\\u200c字"),
+        ("\u200da a\ufe0f 👩\u200d\u200d", "\\u200da a\\ufe0f 👩\u200d\\u200d"),
+        ("می\u200c\u200cروم ❤\ufe0f\ufe0f", "می\u200c\\u200cروم ❤\ufe0f\\ufe0f"),
+        ("\U0001f1e9\U0001f1ea", "\U0001f1e9\U0001f1ea"),
         ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + "\\u0301" * 2),
         ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
         ("\x9b31m", "\\x9b31m"),
@@ -61,7 +66,7 @@ def test_no_code_point_without_a_shape_is_left(show: Callable[[str], str]) -> No
 
 @given(ANY)
 def test_nothing_that_acts_is_left(text: str) -> None:
-    allowed = "\n\t"
+    allowed = "\u200c\u200d\n\t"
     for shown in (printable.line(text), printable.lines(text)):
         left = [c for c in shown if not c.isprintable() and c not in allowed]
         assert [
