@@ -60,17 +60,16 @@ def _remove(
     refused: list[str] = []
     is_there = True
     for entry in found:
-        _, workflow, request_id = entry.key.split("/")
         if is_stopping():
             break
         try:
-            blobs.remove_stage_data(workflow, request_id)
+            blobs.remove_stage_data(*keys.names(entry.key, 2))
         except Unavailable as error:  # the others would wait for the same
-            refused.append(f"{workflow}/{request_id}: {error}")
+            refused.append(f"{entry.key}: {error}")
             is_there = False
             break
         except JobxError as error:
-            refused.append(f"{workflow}/{request_id}: {error}")
+            refused.append(f"{entry.key}: {error}")
         else:
             done.append(Delete(entry.key))
     if refused:

@@ -166,9 +166,8 @@ class Janitor:
         """Add requests that 1.0.0 finished to the index; needed once, after an upgrade."""
         while not self.is_stopping():
             units = older_requests.upgrade(self._store, UPGRADE_BATCH)
-            if not units:
+            if not any(self._commits.commit(units, is_raced=True)):
                 break
-            self._commits.commit(units)
 
     def count(self) -> None:
         """Add what has changed to the counters of requests, and go on indexing older ones."""

@@ -44,6 +44,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from jobx.errors import EntryDamaged
+
 #: What entities begin with, and requests, which are ones.
 ENTITIES: Final = "entities/"
 ENTITIES_STATE: Final = "entities_state/"
@@ -84,6 +86,18 @@ _PLAN_CHARACTERS: Final = 16
 _LETTERS: Final = b"-.0123456789_abcdefghijklmnopqrstuvwxyz"
 _OPPOSITES: Final = bytes.maketrans(_LETTERS, _LETTERS[::-1])
 _END: Final = "~"
+
+
+def names(key: str, count: int) -> list[str]:
+    """Return the names in a key behind its first one.
+
+    Raises:
+        EntryDamaged: There are not so many of them, so the key is not one of JobX.
+    """
+    found = key.split("/")[1:]
+    if len(found) != count or not all(found):
+        raise EntryDamaged(key, "JobX writes no such key; remove it if nobody needs it")
+    return found
 
 
 def workflow(name: str) -> str:
@@ -131,6 +145,12 @@ def event(workflow_name: str, request_id: str, number: int) -> str:
 def opened(node_id: str, workflow_name: str, request_id: str) -> str:
     """Return the marker key of a request that a node coordinates."""
     return f"{OPEN}{node_id}/{workflow_name}/{request_id}"
+
+
+def request_of(key: str) -> tuple[str, str] | None:
+    """Return the workflow and the id in a key of ``OPEN`` or ``UNDELIVERED``, if it has them."""
+    parts = key.split("/")
+    return (parts[2], parts[3]) if len(parts) == 4 and all(parts) else None
 
 
 def opened_by(node_id: str) -> str:

@@ -57,11 +57,14 @@ def branches(
     """Yield the distinct beginnings of keys, ``levels`` names below ``prefix``, in order.
 
     Each costs one read, however many keys begin with it; on etcd's v2 API that reads a whole
-    folder of them. What is unreadable is raised, or collected in ``damaged`` and passed over.
+    folder of them. What is unreadable is raised, or collected in ``damaged`` and passed over. A key
+    with fewer names, which JobX does not write, is passed over.
     """
-    after = None
+    after: str | None = None
     while entries := store.range(prefix, after=after, limit=1, damaged=damaged):
-        names = entries[0].key.removeprefix(prefix).split("/")[:levels]
-        branch = prefix + "/".join(names)
-        yield f"{branch}/"
-        after = f"{branch}0"  # the character after the slash: after all keys of this branch
+        after = entries[0].key
+        names = after.removeprefix(prefix).split("/")
+        if len(names) > levels:
+            branch = prefix + "/".join(names[:levels])
+            yield f"{branch}/"
+            after = f"{branch}0"  # the character after the slash: after all keys of this branch

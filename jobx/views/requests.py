@@ -49,12 +49,14 @@ class RequestPage(View, frozen=True, kw_only=True):
         next: The cursor of the page behind.
         is_partial: It ends early since looking has a limit; more may follow behind ``next``.
         unindexed: Why requests of the past may be missing; None: none are.
+        unreadable: What is not in it though the store has it, and why.
     """
 
     requests: list[RequestView]
     next: str | None = None
     is_partial: bool = False
     unindexed: str | None = None
+    unreadable: list[str] = []
 
 
 class JobCounts(View, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from jobx.actors.messages import RequestKey
 from jobx.actors.notification import Notification
 from jobx.actors.threads import BoundedCalls, in_daemon
 from jobx.config_sections import ResultSettings
-from jobx.errors import JobxError, NotFound
+from jobx.errors import EntryDamaged, JobxError, NotFound
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
@@ -38,6 +38,8 @@ CONCURRENT: Final = 4
 MAX_KNOWN: Final = 10_000
 #: Pause after the store failed.
 STORE_AGAIN_S: Final = 2.0
+#: Pause after a look at a delivery that cannot be read, until somebody mends or removes it.
+DAMAGED_AGAIN_S: Final = 600.0
 _TICK_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
@@ -180,6 +182,10 @@ class Deliverer:
     async def _deliver(self, key: RequestKey) -> None:
         try:
             delivery = await self._attempt(key)
+        except EntryDamaged as error:
+            _log.error("the delivery of %s waits until it can be read: %s", key, error)
+            self._again(key, DAMAGED_AGAIN_S)
+            return
         except JobxError as error:
             _log.warning("the delivery of %s is not recorded yet: %s", key, error)
             self._again(key, STORE_AGAIN_S)

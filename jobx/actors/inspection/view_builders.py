@@ -10,6 +10,7 @@ import msgspec
 
 from jobx import model
 from jobx.errors import (
+    EntryDamaged,
     FormUnknown,
     InvalidInput,
     NotEnded,
@@ -71,13 +72,19 @@ def request_view(
     )
 
 
-def page(store: Store, asked: ListRequests, now_at: float) -> RequestPage:
+def page(
+    store: Store,
+    asked: ListRequests,
+    now_at: float,
+    damaged: list[EntryDamaged] | None = None,
+) -> RequestPage:
     """Return a page of requests with their deliveries, newest first.
 
     Args:
         store: The store.
         asked: Which requests.
         now_at: The wall clock, for times that are so long ago.
+        damaged: Collects the errors of unreadable requests; the page has their texts as well.
 
     Raises:
         NotFound: There is no such workflow.
@@ -96,16 +103,28 @@ def page(store: Store, asked: ListRequests, now_at: float) -> RequestPage:
     )
     _check_search(store, asked)
     after = None if asked.after is None else request_filter.after(asked.after, wanted.tag)
+    damaged = [] if damaged is None else damaged
     found, behind = request_pages.page(
-        store, asked.workflow, wanted, after=after, limit=asked.limit
+        store, asked.workflow, wanted, after=after, limit=asked.limit, damaged=damaged
     )
-    views = [request_view(one, deliveries.read(store, one)) for one in found]
+    views = [request_view(one, _delivery(store, one, damaged)) for one in found]
     return RequestPage(
         requests=views,
         next=None if behind is None else request_filter.cursor(behind, wanted.tag),
         is_partial=behind is not None and len(views) < asked.limit,
         unindexed=indexing.missing(store) if _needs_indexes(asked) else None,
+        unreadable=[str(error) for error in damaged],
     )
+
+
+def _delivery(
+    store: Store, request: model.Request, damaged: list[EntryDamaged]
+) -> list[model.Delivery]:
+    try:
+        return deliveries.read(store, request)
+    except EntryDamaged as error:
+        damaged.append(error)
+        return []
 
 
 def _check_search(store: Store, asked: ListRequests) -> None:

@@ -59,5 +59,9 @@ def _page(kind: str) -> Schema:
     return {
         "type": "object",
         "required": ["entities", "next"],
-        "properties": {"entities": entities, "next": {"type": ["string", "null"]}},
+        "properties": {
+            "entities": entities,
+            "next": {"type": ["string", "null"]},
+            "unreadable": {"type": "array", "items": {"type": "string"}},
+        },
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from jobx.entity_json import encode
@@ -73,18 +74,14 @@ def given_up(store: Store, workflow: str) -> Iterator[str]:
 
 def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]:
     """Return workflow and request id of the deliveries of a node."""
-    entries = store.range(keys.undelivered(node_id), limit=limit)
-    return [_names(entry) for entry in entries]
+    return [*islice(each_undelivered(store, node_id), limit)]
 
 
 def each_undelivered(store: Store, node_id: str) -> Iterator[tuple[str, str]]:
     """Yield what ``undelivered`` returns, without a limit, reading a page at a time."""
-    return map(_names, scan(store, keys.undelivered(node_id)))
-
-
-def _names(entry: Entry) -> tuple[str, str]:
-    _, workflow, request_id = entry.key.rsplit("/", 2)
-    return workflow, request_id
+    for entry in scan(store, keys.undelivered(node_id)):
+        if (names := keys.request_of(entry.key)) is not None:
+            yield names
 
 
 def is_of(store: Store, node_id: str, workflow: str, request_id: str) -> bool:

@@ -5,6 +5,7 @@ This module builds writes. The caller commits them together with their requests.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -140,8 +141,21 @@ def expired(
         for prefix, end in ((branch, keys.instant(before_at)), (own, keys.expiry(now_at))):
             if len(found) == limit:
                 return found
-            found += map(read, _until(store, prefix, branch + end, limit - len(found), damaged))
+            entries = _until(store, prefix, branch + end, limit - len(found), damaged)
+            found += _readable(entries, damaged)
     return found
+
+
+def _readable(
+    entries: Iterable[Entry], damaged: list[EntryDamaged] | None
+) -> Iterator[FinishedRequest]:
+    for entry in entries:
+        try:
+            yield read(entry)
+        except EntryDamaged as error:
+            if damaged is None:
+                raise
+            damaged.append(error)
 
 
 def _until(
@@ -236,7 +250,7 @@ def oldest(store: Store, branch: str, after: str | None, limit: int) -> list[Fin
         limit: Largest number of them.
     """
     entries = store.range(branch, after=after, limit=limit)
-    return [read(entry) for entry in entries if entry.key < branch + keys.EXPIRY]
+    return [*_readable((one for one in entries if one.key < branch + keys.EXPIRY), [])]
 
 
 def plan_of(store: Store, workflow: str, request_id: str) -> str:
@@ -255,7 +269,11 @@ def accepted_of(store: Store, workflow: str, request_id: str) -> dict[str, Any]:
 
 
 def read(entry: Entry) -> FinishedRequest:
-    """Return what a key of the index says of its request."""
+    """Return what a key of the index says of its request.
+
+    Raises:
+        EntryDamaged: It is no key of the index.
+    """
     return _finished(entry.key, _mark_in(entry), entry.revision)
 
 
@@ -267,7 +285,7 @@ def _mark_in(entry: Entry) -> KeptMark:
 
 
 def _finished(marker: str, mark: KeptMark, revision: int | None) -> FinishedRequest:
-    _, workflow, _, _, request_id = marker.split("/")
+    workflow, _, _, request_id = keys.names(marker, 4)
     return FinishedRequest(
         *(marker, workflow, request_id, mark.state, mark.events, mark.has_delivery),
         *(mark.idempotency, mark.row, mark.size_bytes, revision),

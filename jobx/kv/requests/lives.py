@@ -168,8 +168,8 @@ def opened(store: Store, node_id: str) -> list[OpenRequest]:
 def each_opened(store: Store, node_id: str) -> Iterator[OpenRequest]:
     """Yield what ``opened`` returns, reading a page at a time."""
     for entry in scan(store, keys.opened_by(node_id)):
-        _, workflow, request_id = entry.key.rsplit("/", 2)
-        yield OpenRequest(node_id, workflow, request_id, _mark(entry.value))
+        if (found := keys.request_of(entry.key)) is not None:
+            yield OpenRequest(node_id, *found, _mark(entry.value))
 
 
 def row_of(value: bytes) -> Row | None:

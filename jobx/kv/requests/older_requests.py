@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import msgspec
 from msgspec.structs import replace
 
-from jobx.errors import UNREADABLE
+from jobx.errors import UNREADABLE, EntryDamaged
 from jobx.kv import keys
+from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log, kept_requests, request_counts, request_index
 from jobx.kv.requests.kept_requests import FinishedRequest, KeptMark
 from jobx.kv.requests.request_index import row_of
@@ -30,13 +34,20 @@ def unindexed(store: Store, after: str | None, limit: int) -> tuple[list[list[Wr
     entries = store.range(keys.KEPT, after=after, limit=limit)
     units = []
     for entry in entries:
-        kept = kept_requests.read(entry)
-        if kept.row.job:
-            continue
-        found = store.get(keys.entity("request", kept.workflow, kept.request_id))
-        if found is not None:
+        kept = _without_row(entry)
+        found = kept and store.get(keys.entity("request", kept.workflow, kept.request_id))
+        if kept and found:
             units.append(_index_writes(kept, entry, found))
     return units, entries[-1].key if len(entries) == limit else None
+
+
+def _without_row(entry: Entry) -> FinishedRequest | None:
+    """Return a request that is not in the other indexes; the janitor names what is none."""
+    try:
+        kept = kept_requests.read(entry)
+    except EntryDamaged:
+        return None
+    return None if kept.row.job else kept
 
 
 def _index_writes(kept: FinishedRequest, entry: Entry, found: Entry) -> list[Write]:
@@ -57,12 +68,11 @@ def upgrade(store: Store, limit: int) -> list[list[Write]]:
     One list of writes a request.
     """
     units: list[list[Write]] = []
-    for entry in store.range(keys.FINISHED, limit=limit):
-        _, expires_ms, workflow, request_id = entry.key.split("/")
+    for entry, expires_ms, workflow, request_id in islice(_finished(store), limit):
         writes: list[Write] = [Delete(entry.key)]
         found = store.get(keys.entity("request", workflow, request_id))
         if found is not None:
-            request = _old(found.value, workflow, request_id, int(expires_ms) / 1000)
+            request = _old(found.value, workflow, request_id, expires_ms / 1000)
             events = event_log.next_number(store, workflow, request_id)
             plan = kept_requests.plan_of(store, workflow, request_id)
             writes += kept_requests.begin_writes(request, plan, events)
@@ -72,7 +82,15 @@ def upgrade(store: Store, limit: int) -> list[list[Write]]:
 
 def is_upgraded(store: Store) -> bool:
     """Tell whether every request that 1.0.0 finished is listed."""
-    return not store.range(keys.FINISHED, limit=1)
+    return next(_finished(store), None) is None
+
+
+def _finished(store: Store) -> Iterator[tuple[Entry, int, str, str]]:
+    """Yield what 1.0.0 wrote of finished requests: when they expire, their workflow and id."""
+    for entry in scan(store, keys.FINISHED, damaged=[]):
+        _, expires_ms, *names = entry.key.split("/")
+        if len(names) == 2 and expires_ms.isascii() and expires_ms.isdecimal():
+            yield entry, int(expires_ms), names[0], names[1]
 
 
 def _old(value: bytes, workflow: str, request_id: str, expires_at: float) -> Request:

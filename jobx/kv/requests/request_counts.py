@@ -82,7 +82,7 @@ def fold_job(store: Store, prefix: str, damaged: list[EntryDamaged]) -> int:
     Raises:
         EntryDamaged: The counter cannot be read.
     """
-    _, workflow, job, _ = prefix.split("/")
+    workflow, job = keys.names(prefix.removesuffix("/"), 2)
     key = keys.counts(workflow, job)
     entry = store.get(key)  # before the changes: else it might contain some of them already
     limit = min(_BATCH, store.limits.writes - 1)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from msgspec import inspect
 from msgspec.structs import replace
 
 from jobx.entity_json import encode
-from jobx.errors import FormUnknown, NotFound
+from jobx.errors import EntryDamaged, FormUnknown, NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded, known
 from jobx.kv.prefixes import branches, scan
@@ -181,7 +181,7 @@ def known_of(entry: Entry) -> Request:
 
 def opened(store: Store, node_id: str) -> list[tuple[str, str]]:
     """Return the workflow and the id of every request that a node coordinates."""
-    return [_tail(entry.key) for entry in scan(store, f"{keys.OPEN}{node_id}/")]
+    return list(_opened(scan(store, f"{keys.OPEN}{node_id}/")))
 
 
 def open_in(store: Store, workflow: str, limit: int | None = None) -> list[str]:
@@ -189,7 +189,7 @@ def open_in(store: Store, workflow: str, limit: int | None = None) -> list[str]:
     found: list[str] = []
     for node in branches(store, keys.OPEN):
         left = None if limit is None else limit - len(found)
-        found += [_tail(e.key)[1] for e in store.range(f"{node}{workflow}/", limit=left)]
+        found += [name for _, name in _opened(store.range(f"{node}{workflow}/", limit=left))]
         if len(found) == limit:
             break
     return found
@@ -203,8 +203,11 @@ def running(store: Store, workflow: str) -> Counter[str]:
             row = lives.row_of(entry.value)
             if row is not None:
                 found[row.job] += 1
-            elif (stored := store.get(_key(*_tail(entry.key)))) is not None:
-                found[known_of(stored).job_name] += 1
+                continue
+            for names in _opened([entry]):
+                with suppress(EntryDamaged):  # its list names it
+                    if (stored := store.get(_key(*names))) is not None:
+                        found[known_of(stored).job_name] += 1
     return found
 
 
@@ -225,6 +228,6 @@ def _idempotency(request: Request, client_key: str) -> str:
     return keys.idempotency(request.workflow_name, request.job_name, client_key)
 
 
-def _tail(key: str) -> tuple[str, str]:
-    _, workflow, request_id = key.rsplit("/", 2)
-    return workflow, request_id
+def _opened(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """Yield the workflows and the ids of open requests, past keys that JobX does not write."""
+    return filter(None, (keys.request_of(entry.key) for entry in entries))

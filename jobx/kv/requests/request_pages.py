@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from jobx.errors import EntryDamaged
 from jobx.kv import keys
 from jobx.kv.requests import request_lists
 from jobx.kv.requests.request_entity import known_of, new_id
@@ -31,6 +32,7 @@ def page(
     *,
     after: str | None = None,
     limit: int = 50,
+    damaged: list[EntryDamaged] | None = None,
 ) -> tuple[list[Request], str | None]:
     """Return requests of a workflow, newest first, and the id to go on behind, or None.
 
@@ -43,6 +45,7 @@ def page(
         wanted: Which ones. One that fits no more when it is read is omitted.
         after: The id that the previous page gave.
         limit: Largest number; fewer if they take more than ``PAGE_BYTES`` in the store.
+        damaged: Collects the errors of unreadable requests, instead of raising them.
     """
     check_name("workflow", workflow)
     if after is not None:
@@ -54,10 +57,9 @@ def page(
     while True:
         found = request_lists.look(store, at, cursor, lowest, size)
         for request_id in found.ids:
-            entry = store.get(keys.entity("request", workflow, request_id))
-            request = None if entry is None else known_of(entry)
+            request, size_bytes = _read(store, workflow, request_id, damaged)
             if request is not None and wanted.fits(request):
-                left_bytes -= len(entry.value) if entry is not None else 0
+                left_bytes -= size_bytes
                 if len(shown) == limit or (left_bytes < 0 and shown):
                     return shown, cursor
                 shown.append(request)
@@ -72,6 +74,20 @@ def page(
         looked += found.looked
         if looked >= _MOST_LOOKED:
             return shown, cursor
+
+
+def _read(
+    store: Store, workflow: str, request_id: str, damaged: list[EntryDamaged] | None
+) -> tuple[Request | None, int]:
+    """Return a request that is there and readable, and its size in the store."""
+    try:
+        entry = store.get(keys.entity("request", workflow, request_id))
+        return (None, 0) if entry is None else (known_of(entry), len(entry.value))
+    except EntryDamaged as error:
+        if damaged is None:
+            raise
+        damaged.append(error)
+        return None, 0
 
 
 def _bounds(wanted: Filter, after: str | None) -> tuple[str | None, str]:

@@ -11,7 +11,7 @@ import click
 
 from jobx import amounts, model
 from jobx.actors.inspection import view_builders
-from jobx.errors import InvalidInput, quote
+from jobx.errors import EntryDamaged, InvalidInput, quote
 from jobx.instants import read_instant
 from jobx.kv import opening
 from jobx.kv.folder_lock import FolderLock
@@ -19,7 +19,8 @@ from jobx.kv.requests import request_filter
 from jobx.questions import CountRequests, ListRequests
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
-from jobx.views import JobCounts, RequestView
+from jobx.tools.shared.entity_commands import fail_for
+from jobx.views import JobCounts, RequestPage, RequestView
 
 _CURSOR: Final = re.compile(request_filter.CURSOR_PATTERN)
 _FILTER: Final = (
@@ -69,7 +70,13 @@ def list_page(call: Call, workflow: str, after: str | None, limit: int, **given:
     given["search"] = _search(given["search"], given["job"])
     asked = ListRequests(workflow=workflow, after=after, limit=limit, **given)
     with call.store() as store:
-        page = view_builders.page(store, asked, now_at)
+        damaged: list[EntryDamaged] = []
+        page = view_builders.page(store, asked, now_at, damaged)
+    _say(call, page)
+    fail_for(damaged)
+
+
+def _say(call: Call, page: RequestPage) -> None:
     if call.as_json:
         render.say_json(page)
         return

@@ -87,7 +87,7 @@ def _jobs_everywhere(store: Store, _: dict[str, Any]) -> Iterator[str]:
 
 
 def _requests(store: Store, words: dict[str, Any]) -> Iterator[str]:
-    found, _ = request_pages.page(store, words.get("workflow") or "", limit=_MOST)
+    found, _ = request_pages.page(store, words.get("workflow") or "", limit=_MOST, damaged=[])
     yield LATEST
     for one in found:
         yield one.request_id

@@ -13,6 +13,7 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import kept_requests
+from jobx.kv.store import Put
 from jobx.payload import STAGE_DATA
 
 
@@ -117,3 +118,13 @@ def test_a_round_removes_twice_what_500_requests_a_second_leave() -> None:
 
 def _refuse(*_: str) -> None:
     raise StoreRefused("blobs", "it is read-only")
+
+
+@pytest.mark.parametrize("key", ["unwanted/zz", "unwanted/a/b/c", "unwanted/w/"])
+def test_a_foreign_key_is_in_no_other_ones_way(
+    tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, blobs, of = wanted_gone(tmp_path, f"a-1{STAGE_DATA}")
+    store.commit([Put(key, b"")])
+    assert data_sweep.sweep(store, blobs, lambda: True) == 1
+    assert (of.exists(), key in caplog.text) == (False, True)

@@ -453,3 +453,30 @@ def test_a_change_of_a_counter_that_cannot_be_read_stops_no_other_one(
     bench.janitor.count()
     assert [one.key for one in bench.store.range(keys.counts("flow"))] == [keys.counts("flow", "b")]
     assert sum(broken in one.getMessage() for one in caplog.records) == 1
+
+
+#: Keys that JobX does not write, where it looks for its own.
+FOREIGN = [
+    *("kept/zz", "kept/flow", "kept/flow/-", f"kept/flow/{PLAN[:16]}", "kept/flow/zz/zz"),
+    *("kept/a/b/c/d/e", f"kept/flow/{PLAN[:16]}/0/a/b", f"kept/flow/{PLAN[:16]}/0"),
+    *("finished/zz", "finished/zz/zz/zz", "finished/0/zz", "finished/²/flow/zz"),
+    *("uncounted/zz", "uncounted/flow", "uncounted/flow/j"),
+    *("listed/zz", "counts/zz", "by_job/zz", "open/zz", "open/n/zz", "deliveries/zz"),
+]
+
+
+@pytest.mark.parametrize("value", [b"", b"hello", b"{}", b"\xff"])
+@pytest.mark.parametrize("key", FOREIGN)
+def test_a_foreign_key_keeps_nothing_from_going(bench: Bench, key: str, value: bytes) -> None:
+    bench.store.commit([Put(key, value)])
+    bench.keep(3)
+    bench.janitor.count()
+    assert bench.janitor.sweep() == 3
+    assert bench.start(max_requests=1).sweep() == 0
+    assert bench.store.get(key) is not None
+
+
+def test_what_was_upgraded_already_keeps_nothing_from_going(bench: Bench) -> None:
+    bench.keep(2)
+    bench.store.commit([Put(f"finished/000000000000001/flow/{bench.left()[0]}", b"")])
+    assert bench.janitor.sweep() == 2

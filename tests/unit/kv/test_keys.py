@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from jobx.errors import EntryDamaged
 from jobx.kv import keys
 
 #: Names that look like parts of other keys.
@@ -55,7 +56,7 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
 #: Functions that return prefixes, and parts of keys.
 PARTS: Final = {
     *("entities", "log", "kept_with", "instant", "newest_first", "request_id_of"),
-    *("opened_by", "ended", "expiry", "EXPIRY", "PINNED"),
+    *("opened_by", "ended", "expiry", "EXPIRY", "PINNED", "names", "request_of"),
 }
 
 
@@ -90,3 +91,10 @@ def test_a_key_of_the_list_leads_to_its_request() -> None:
 @pytest.mark.parametrize("key", ["listed/w", "listed/w/failed/r/more", "probe"])
 def test_another_key_leads_to_no_request(key: str) -> None:
     assert keys.ended(key) is None
+
+
+@pytest.mark.parametrize("key", ["kept", "kept/w", "kept/w/", "kept/w//id", "kept/w/p/e/id"])
+def test_a_key_of_another_form_is_named(key: str) -> None:
+    with pytest.raises(EntryDamaged, match=f"^entry {key} of the store: "):
+        keys.names(key, 3)
+    assert keys.names("kept/w/p/id", 3) == ["w", "p", "id"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.kv.memory import MemoryStore
-from jobx.kv.prefixes import prefix_end, scan, span
+from jobx.kv.prefixes import branches, prefix_end, scan, span
 from jobx.kv.store import Put
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
@@ -50,3 +50,10 @@ def test_scan_reads_all_pages(count: int, reverse: bool) -> None:
     store.commit([Put(f"p/{number}", b"") for number in range(count)])
     found = list(scan(store, "p/", reverse=reverse, page=3))
     assert found == store.range("p/", reverse=reverse)
+
+
+@pytest.mark.parametrize("short", ["p/w", "p/w/a", "p/", "p/0", "p/zz"])
+def test_a_key_that_is_too_short_hides_no_branch(short: str) -> None:
+    store = MemoryStore()
+    store.commit([Put(key, b"") for key in (short, "p/w/a/1", "p/w/b/1", "p/x/a/1")])
+    assert [*branches(store, "p/", levels=2)] == ["p/w/a/", "p/w/b/", "p/x/a/"]

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from jobx import entity_json
+from jobx.errors import EntryDamaged
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import request_pages
+from jobx.kv.requests import deliveries, lives, request_entity, request_pages
 from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Put
 from jobx.model import Request
@@ -75,3 +76,31 @@ def test_a_page_ends_early_where_requests_are_large(
     assert (ids(first), cursor) == (["r2"], "r2")
     second, cursor = request_pages.page(store, "flow", after=cursor)
     assert (ids(second), cursor) == (["r1"], None)
+
+
+@pytest.mark.parametrize("value", [b"", b"hello", b"{}", b"null", b"\xff"])
+def test_an_unreadable_request_is_named_and_hides_no_other(
+    store: MemoryStore, value: bytes
+) -> None:
+    accept(store, *(request(f"r{number}") for number in range(3)))
+    key = keys.entity("request", "flow", "r1")
+    store.commit([Put(key, value)])
+    damaged: list[EntryDamaged] = []
+    found, _ = request_pages.page(store, "flow", damaged=damaged)
+    assert (ids(found), [error.args[0] for error in damaged]) == (["r2", "r0"], [key])
+    assert request_entity.running(store, "flow").total() == 3
+
+
+@pytest.mark.parametrize("key", ["open/n/zz", "open/zz", "open/n/flow/a/b", "open/n/flow/"])
+def test_a_foreign_key_is_no_open_request(store: MemoryStore, key: str) -> None:
+    accept(store, request("r0"))
+    store.commit([Put(key, b"{}")])
+    assert request_entity.open_in(store, "flow") == ["r0"]
+    assert lives.opened(store, "n") == []
+    assert request_entity.opened(store, "n") == []
+
+
+@pytest.mark.parametrize("key", ["undelivered/n/zz", "undelivered/n/a/b/c", "undelivered/n//a"])
+def test_a_foreign_key_is_no_delivery(store: MemoryStore, key: str) -> None:
+    store.commit([Put(key, b""), Put(keys.undelivered("n", "flow", "r0"), b"")])
+    assert deliveries.undelivered(store, "n", 1) == [("flow", "r0")]
