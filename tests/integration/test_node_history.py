@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import paced_commits, upkeep
 from jobx.actors import node as node_module
+from jobx.actors import paced_commits, upkeep
 from jobx.config import Settings
 from jobx.kv.requests import kept_requests
 from jobx.kv.sqlite.store import SqliteStore
@@ -84,7 +84,9 @@ def test_a_stop_does_not_wait_for_what_has_expired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "SWEEP_S", 0.01)
-    monkeypatch.setattr(paced_commits, "_LEAST_PAUSE_S", 3600.0)  # so it is not done before the stop
+    monkeypatch.setattr(
+        paced_commits, "_LEAST_PAUSE_S", 3600.0
+    )  # so it is not done before the stop
     define(tmp_path, HANDLERS, STEPS)
     past(tmp_path, 5000, ended_ago_s=600.0)
     with live_node(tmp_path, requests__retention_s=60.0):
